@@ -1,0 +1,74 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check a whole inventory on the controller. The host is not touched, and check mode changes nothing about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import numbered
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import Inventory, find_faults
+
+ARGUMENTS: dict[str, Any] = {
+    "services": {"type": "list", "elements": "str", "required": True},
+    "catalog": {"type": "dict", "required": True},
+    "apps": {"type": "dict", "default": {}},
+    "app_keys": {"type": "list", "elements": "str", "default": ["domain", "health", "port", "public"], "no_log": False},
+    "images": {"type": "dict", "default": {}},
+    "require_digests": {"type": "bool", "default": False},
+    "domains": {"type": "dict", "default": {}},
+    "email": {"type": "str", "default": ""},
+    "tls": {"type": "str", "choices": ["internal", "acme", "files"], "default": "internal"},
+    "environment": {"type": "str", "choices": ["lab", "dev", "staging", "prod"], "required": True},
+    "edge": {"type": "list", "elements": "str", "default": ["caddy"]},
+    "reserved_ports": {"type": "dict", "default": {}},
+    "secrets": {"type": "dict", "default": {}, "no_log": False},
+    "opaque_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "known_secrets": {"type": "list", "elements": "str", "no_log": False},
+}
+
+
+class ActionModule(ActionBase):
+    """Reports every fault at once."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        for key in ("catalog", "apps"):
+            args[key] = {name: self._with_sources(entry) for name, entry in args[key].items()}
+        args = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
+        if not all(str(port).isdigit() for port in args["reserved_ports"]):
+            raise AnsibleActionFail("reserved_ports: a key is not a port; write PORT: who listens there")
+        faults = find_faults(Inventory(now=datetime.now(timezone.utc), **args))
+        result.update(changed=False, faults=[str(fault) for fault in faults])
+        if faults:
+            result.update(failed=True, msg=f"The inventory has {numbered(faults)}\nNothing was changed.")
+        return result
+
+    def _with_sources(self, entry: Any) -> Any:
+        """The entry with the unrendered text of templates that can be found, so that their secrets are seen."""
+        files = entry.get("files") if isinstance(entry, Mapping) else None
+        if not isinstance(files, Mapping):
+            return entry
+        return {**entry, "files": {path: self._with_source(spec) for path, spec in files.items()}}
+
+    def _with_source(self, spec: Any) -> Any:
+        if not isinstance(spec, Mapping) or "template" not in spec:
+            return spec
+        try:
+            return {
+                **spec,
+                "content": Path(self._find_needle("templates", spec["template"])).read_text(encoding="utf-8"),
+            }
+        except (AnsibleError, OSError):
+            # A role's template is looked for again, and missed by name, when the role renders it.
+            return spec

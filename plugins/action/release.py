@@ -1,0 +1,45 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render the templates of a release on the controller, all in one task, and hand the texts to the module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
+
+
+class ActionModule(ActionBase):
+    """Replaces ``template`` by ``content`` in every service's ``files``."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        args = dict(self._task.args)
+        template = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
+        services = {}
+        for service, entry in (args.get("services") or {}).items():
+            if not isinstance(entry, dict):
+                raise AnsibleActionFail(f"service {service}: it is not a mapping; write it as in a Compose file")
+            files = {
+                path: self._content(template, variables, f"service {service}: files: {path}", spec)
+                for path, spec in (entry.get("files") or {}).items()
+            }
+            services[service] = {**entry, "files": files}
+        if services:
+            args["services"] = services
+        return self._execute_module(module_name="groundwork.supabase.release", module_args=args, task_vars=variables)
+
+    def _content(self, template: Any, variables: dict[str, Any], where: str, spec: Any) -> dict[str, Any]:
+        if not isinstance(spec, dict) or ("template" in spec) == ("content" in spec):
+            raise AnsibleActionFail(f"{where}: it needs either template or content; give exactly one of them")
+        if "content" in spec:
+            return spec
+        try:
+            text = template.run([spec["template"]], variables=variables)[0]
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"{where}: template {spec['template']} cannot be rendered: {error}") from error
+        return {**{key: value for key, value in spec.items() if key != "template"}, "content": str(text)}

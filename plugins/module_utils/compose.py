@@ -1,0 +1,217 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From service entries (Compose syntax plus ``files``) to one Compose document and the configuration files it names.
+
+Pure: nothing here reads or writes. A configuration file is stored under a name that contains the hash of its content,
+so Compose recreates a service exactly when that service's own configuration changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
+from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders import (
+    PLACEHOLDER,
+    secret_names,
+    substitute,
+    unknown_filters,
+)
+
+# What Compose itself would interpolate: a dollar that is not doubled (Compose file reference, "Interpolation").
+INTERPOLATION = re.compile(r"(?<!\$)(?:\$\$)*\$(?!\$)")
+NOT_FOR_TRIAL = ("container_name", "depends_on", "ports")
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """One configuration file of one service; ``text`` still has placeholders for secrets."""
+
+    service: str
+    path: str
+    text: str
+    mode: int
+    uid: int
+    gid: int
+
+    @property
+    def sensitive(self) -> bool:
+        return bool(secret_names(self.text))
+
+    def stored_as(self, secrets: Mapping[str, str]) -> str:
+        """Name in the store; the hash covers all that a container can see of the file."""
+        content = substitute(self.text, secrets)
+        seal = hashlib.sha256(f"{self.mode:o} {self.uid} {self.gid}\n{content}".encode()).hexdigest()[:8]
+        leaf = PurePosixPath(self.path)
+        stem = leaf.name[: -len(leaf.suffix)] if leaf.suffix else leaf.name
+        return f"{self.service}-{stem}-{seal}{leaf.suffix}"
+
+    @property
+    def printable_as(self) -> str:
+        """Path below the release's ``files`` folder, where the text lies with its placeholders."""
+        return f"{self.service}{self.path}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Everything one release of a unit consists of, before any secret is put in."""
+
+    name: str
+    services: Mapping[str, Mapping[str, Any]]
+    networks: Mapping[str, Any]
+    volumes: Mapping[str, Any]
+    files: tuple[ConfigFile, ...]
+
+    def files_of(self, service: str) -> tuple[ConfigFile, ...]:
+        return tuple(file for file in self.files if file.service == service)
+
+
+def build_unit(name: str, services: Mapping[str, Any], networks: Mapping[str, Any], volumes: Mapping[str, Any]) -> Unit:
+    """Split service entries into plain Compose entries and configuration files."""
+    plain, files = {}, []
+    for service, entry in sorted(services.items()):
+        entry = {key: value for key, value in entry.items() if value is not None}
+        for path, spec in sorted((entry.pop("files", None) or {}).items()):
+            files.append(_config_file(service, path, spec))
+        environment = {key: _scalar(value) for key, value in (entry.pop("environment", None) or {}).items()}
+        secret = {key: value for key, value in environment.items() if secret_names(value)}
+        if secret:
+            files.append(ConfigFile(service, "/environment.env", _env_text(secret), 0o400, 0, 0))
+        entry["environment"] = {key: value for key, value in environment.items() if key not in secret}
+        plain[service] = entry
+    return Unit(name, plain, networks, volumes, tuple(files))
+
+
+def _config_file(service: str, path: str, spec: Mapping[str, Any]) -> ConfigFile:
+    text = str(spec["content"])
+    default_mode = "0400" if secret_names(text) else "0444"
+    mode = int(str(spec.get("mode") or default_mode), 8)
+    return ConfigFile(service, path, text, mode, int(spec.get("uid") or 0), int(spec.get("gid") or 0))
+
+
+def _scalar(value: Any) -> str:
+    """How Compose reads a scalar of the environment mapping."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _env_text(values: Mapping[str, str]) -> str:
+    # Compose takes single-quoted values of an env file literally; find_unit_faults() refuses what cannot be quoted so.
+    return "".join(f"{key}='{value}'\n" for key, value in sorted(values.items()))
+
+
+def document(unit: Unit, store: str, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """The Compose document of a release.
+
+    store: absolute path of the folder that holds the stored files.
+    secrets: values by name; only their effect on file names shows in the result.
+    """
+    services = {}
+    for service, entry in unit.services.items():
+        entry = dict(entry)
+        mounts = list(entry.pop("volumes", None) or [])
+        for file in unit.files_of(service):
+            source = f"{store}/{file.stored_as(secrets)}"
+            if file.path == "/environment.env":
+                entry["env_file"] = [source]
+            else:
+                mounts.append(
+                    {
+                        "type": "bind",
+                        "source": source,
+                        "target": file.path,
+                        "read_only": True,
+                        "bind": {"create_host_path": False},
+                    }
+                )
+        if mounts:
+            entry["volumes"] = mounts
+        services[service] = {key: value for key, value in entry.items() if value not in ({}, [])}
+    result: dict[str, Any] = {"name": unit.name, "services": services}
+    for key, value in (("networks", unit.networks), ("volumes", unit.volumes)):
+        if value:
+            result[key] = {name: dict(spec or {}) for name, spec in value.items()}
+    return result
+
+
+def digest(doc: Mapping[str, Any]) -> str:
+    """Eight hex digits that stand for a document; file contents count through their names."""
+    return hashlib.sha256(json.dumps(doc, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def with_images(doc: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
+    """The document with each service's image replaced by the one given for it (by digest)."""
+    return {**doc, "services": {name: {**entry, "image": images[name]} for name, entry in doc["services"].items()}}
+
+
+def trial(doc: Mapping[str, Any], services: set[str]) -> dict[str, Any]:
+    """A document that starts the given services beside the running ones.
+
+    No ports, no aliases, another name: nothing reaches them but their own health check. Services that own a volume
+    cannot run twice and are left out.
+    """
+    chosen = {}
+    for name in sorted(services):
+        entry = doc["services"][name]
+        if not runs_twice(entry):
+            continue
+        copy = {key: value for key, value in entry.items() if key not in NOT_FOR_TRIAL}
+        copy["networks"] = {network: {} for network in entry.get("networks") or {}}
+        copy["restart"] = "no"
+        chosen[f"{name}-trial"] = copy
+    networks = {
+        key: {"name": spec.get("name") or f"{doc['name']}_{key}", "external": True}
+        for key, spec in (doc.get("networks") or {}).items()
+    }
+    return {"name": f"{doc['name']}-trial", "services": chosen, "networks": networks}
+
+
+def runs_twice(entry: Mapping[str, Any]) -> bool:
+    """Whether a second copy of the service may run for a moment: it owns no volume and not the host's network."""
+    own = [mount for mount in entry.get("volumes") or [] if not (isinstance(mount, Mapping) and mount.get("read_only"))]
+    return not own and entry.get("network_mode") is None
+
+
+def find_unit_faults(unit: Unit) -> list[Fault]:
+    """Everything about a unit's services that would fail or surprise later."""
+    faults = []
+    for service, entry in unit.services.items():
+        where = f"{unit.name}: service {service}"
+        if not entry.get("image"):
+            faults.append(Fault(where, "it has no image", "set image to NAME:TAG@sha256:DIGEST"))
+        networks = entry.get("networks") or {}
+        faults.extend(
+            Fault(where, f"network {network} is not declared", f"choose one of {', '.join(sorted(unit.networks))}")
+            for network in networks
+            if network not in unit.networks
+        )
+        faults.extend(_text_faults(where, entry, set()))
+    for file in unit.files:
+        where = f"{unit.name}: service {file.service}: {file.path}"
+        for how in sorted(unknown_filters(file.text)):
+            faults.append(Fault(where, f"unknown secret filter {how}", "use urlencode, json or sql"))
+        if file.path == "/environment.env" and re.search(r"='[^\n]*'[^\n]*'\n", file.text):
+            faults.append(Fault(where, "a value beside a secret has a single quote", "write it without one"))
+    return faults
+
+
+def _text_faults(where: str, node: Any, seen: set[str], path: str = "") -> list[Fault]:
+    if isinstance(node, Mapping):
+        return [f for key, value in node.items() for f in _text_faults(where, value, seen, f"{path}.{key}".strip("."))]
+    if isinstance(node, (list, tuple)):
+        return [f for value in node for f in _text_faults(where, value, seen, path)]
+    if not isinstance(node, str):
+        return []
+    if PLACEHOLDER.search(node):
+        return [Fault(where, f"a secret stands in {path}", "secrets may stand in environment and in files only")]
+    if INTERPOLATION.search(node):
+        return [Fault(where, f"a single $ in {path} would be interpolated by Compose", "write $$ for a dollar")]
+    return []

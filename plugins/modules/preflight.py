@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of action groundwork.supabase.preflight, which runs on the controller."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Report everything that is wrong with an inventory before a host is touched
+version_added: 0.1.0
+description:
+  - Looks at the values that an inventory gives and fails with all faults at once, each with the object, the cause and
+    the remedy. Values of secrets never appear.
+  - It runs on the controller. The host needs neither a connection nor Python, and nothing is changed.
+  - Looked for are services that are unknown, miss one they depend on or exclude one another, entries that Compose would
+    not understand, malformed, floating or undigested images, domains and addresses that are missing, malformed or
+    examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
+  - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
+    C(publishable_key); names, placeholders and values of secret keys are refused.
+extends_documentation_fragment:
+  - groundwork.supabase.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: Nothing is changed.
+  idempotent:
+    support: full
+options:
+  services:
+    description: Names of the services that are to run.
+    type: list
+    elements: str
+    required: true
+  catalog:
+    description: All services that there are, by name, in the Compose file's syntax plus C(files).
+    type: dict
+    required: true
+  apps:
+    description: Services of applications, by name, in the same syntax plus the keys in O(app_keys).
+    type: dict
+    default: {}
+  app_keys:
+    description: Keys that an app may have beyond those of Compose.
+    type: list
+    elements: str
+    default: [domain, health, port, public]
+  images:
+    description: References of images, by name.
+    type: dict
+    default: {}
+  require_digests:
+    description: Whether every image has to be named by its digest.
+    type: bool
+    default: false
+  domains:
+    description: Domains, by what they are for.
+    type: dict
+    default: {}
+  email:
+    description: Address that a certificate authority warns. Required with O(tls=acme).
+    type: str
+    default: ""
+  tls:
+    description: Where certificates come from.
+    type: str
+    choices: [internal, acme, files]
+    default: internal
+  environment:
+    description: Kind of the environment. Domains and addresses of RFC 2606 are refused in V(staging) and V(prod).
+    type: str
+    choices: [lab, dev, staging, prod]
+    required: true
+  edge:
+    description: Names of services and apps that may publish ports on public addresses.
+    type: list
+    elements: str
+    default: [caddy]
+  reserved_ports:
+    description: TCP ports of the host that something else listens on, and what it is.
+    type: dict
+    default: {}
+  secrets:
+    description:
+      - Values of secrets that the inventory gives, by name.
+      - A value has 16 characters or more, C(jwt_secret) and C(pg_meta_crypto_key) 32 or more, C(secret_key_base) 64
+        or more, C(vault_enc_key) exactly 32, C(realtime_db_enc_key) exactly 16.
+      - C(anon_key) and C(service_role_key) have to be signed by C(jwt_secret), with issuer C(supabase), their role and
+        a time of expiry in the future.
+    type: dict
+    default: {}
+  opaque_secrets:
+    description: Names of secrets that a provider made, for which 8 characters are enough.
+    type: list
+    elements: str
+    default: []
+  known_secrets:
+    description:
+      - Names of the secrets that the host makes. A C(${secret:NAME}) that is neither here nor in O(secrets) is a fault.
+      - Not looked at by default.
+    type: list
+    elements: str
+seealso:
+  - module: groundwork.supabase.secret
+  - module: groundwork.supabase.release
+author:
+  - Groundwork contributors (@groundwork)
+"""
+
+EXAMPLES = r"""
+- name: Check the inventory
+  groundwork.supabase.preflight:
+    services: [db, pgbouncer, auth, rest, envoy]
+    catalog: "{{ stack_catalog }}"
+    apps:
+      web:
+        image: registry.example.com/web:1.4.2
+        public: true
+        environment:
+          SUPABASE_KEY: ${secret:anon_key}
+    images: "{{ stack_images }}"
+    require_digests: true
+    domains:
+      api: "{{ supabase_api_domain }}"
+      studio: "{{ supabase_studio_domain }}"
+    email: "{{ supabase_email }}"
+    tls: acme
+    environment: "{{ supabase_environment }}"
+    reserved_ports: {22: sshd, 80: caddy, 443: caddy}
+    secrets: "{{ supabase_given_secrets }}"
+    known_secrets: [postgres_password, jwt_secret, anon_key, service_role_key]
+"""
+
+RETURN = r"""
+faults:
+  description: One line for each fault.
+  returned: always
+  type: list
+  elements: str
+  sample: ["service rset: there is no such service; did you mean rest?"]
+msg:
+  description: All faults, numbered.
+  returned: failure
+  type: str
+"""

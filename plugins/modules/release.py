@@ -1,0 +1,307 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module groundwork.supabase.release."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Deploy a set of Compose services as a release, or go back to an earlier one
+version_added: 0.1.0
+description:
+  - A I(unit) is a Compose project whose releases lie side by side below O(root) on the host. Its services are given in
+    the Compose file's own syntax plus one key, C(files).
+  - Configuration files are stored under a name that contains the hash of their content. A service is therefore
+    recreated exactly when its own image, settings, secrets or files changed.
+  - Services that own no volume are started beside the running ones first, out of reach of any traffic, and have to
+    become healthy there. When they do not, the running release is not touched. When a service that can only be replaced
+    in place does not become healthy, the release that served before is started again. In both cases the task fails with
+    the last log lines.
+  - A release becomes current only when every service is healthy (or running, where it has no health check).
+  - C(${secret:NAME}) in an environment value or a file is replaced on the host by the secret of that name, see
+    M(groundwork.supabase.secret). Environment entries that mention a secret go to a file that only root can read.
+    Filters are C(${secret:NAME|urlencode}), C(${secret:NAME|json}) and C(${secret:NAME|sql}).
+requirements:
+  - Docker Engine with Compose v2.20 or newer on the host, see role P(groundwork.supabase.docker#role).
+extends_documentation_fragment:
+  - groundwork.supabase.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Secrets stand in the diff as placeholders.
+  idempotent:
+    support: full
+options:
+  name:
+    description:
+      - Name of the unit, which is the Compose project's name as well.
+      - Required with O(state=present). Without it, O(state=rolled_back) and O(state=info) mean all units of the host; a
+        rollback then takes back those units that the newest deployment changed.
+    type: str
+  state:
+    description:
+      - V(present) deploys the services.
+      - V(rolled_back) makes the release current that served before, or the one named by O(release).
+      - V(info) reports what runs and which releases there are.
+    type: str
+    choices: [present, rolled_back, info]
+    default: present
+  services:
+    description:
+      - Service name to entry, as in a Compose file, with C(environment) as a mapping.
+      - The key C(files) maps a path in the container to where its text comes from, C(template) (a Jinja2 template on
+        the controller) or C(content), with optional C(mode), C(uid) and C(gid).
+    type: dict
+    default: {}
+  networks:
+    description: Networks, as at the top level of a Compose file.
+    type: dict
+    default: {}
+  volumes:
+    description: Volumes, as at the top level of a Compose file.
+    type: dict
+    default: {}
+  root:
+    description: Folder on the host that holds a folder for each unit.
+    type: path
+    default: /opt/groundwork
+  secrets_dir:
+    description: Folder on the host that holds the secrets, one file each.
+    type: path
+    default: /etc/groundwork/secrets
+  timeout:
+    description: Seconds that services get to become healthy.
+    type: int
+    default: 180
+  keep:
+    description: Releases to keep beside the current and the previous one; V(0) keeps all.
+    type: int
+    default: 5
+  deployment:
+    description: Identifier of the run, the same for every unit that it deploys. A rollback without a name goes by it.
+    type: str
+    default: ""
+  commit:
+    description: Git commit of the inventory, recorded with the release.
+    type: str
+    default: ""
+  release:
+    description: Name of the release to go back to, with O(state=rolled_back).
+    type: str
+seealso:
+  - module: groundwork.supabase.secret
+author:
+  - Groundwork contributors (@groundwork)
+"""
+
+EXAMPLES = r"""
+- name: Deploy a cache
+  groundwork.supabase.release:
+    name: cache
+    services:
+      redis:
+        image: docker.io/library/redis:8.2
+        command: [redis-server, /etc/redis.conf]
+        files:
+          /etc/redis.conf:
+            content: |
+              appendonly yes
+              requirepass ${secret:redis_password}
+            uid: 999
+        volumes: ["redis-data:/data"]
+    volumes:
+      redis-data: {}
+
+- name: Show what runs
+  groundwork.supabase.release:
+    state: info
+  register: running
+
+- name: Take the newest deployment back
+  groundwork.supabase.release:
+    state: rolled_back
+"""
+
+RETURN = r"""
+units:
+  description: One entry for each unit that was looked at or changed.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the unit.
+      type: str
+      sample: supabase
+    current:
+      description: Release that serves.
+      type: str
+      sample: 20261121T101500Z-4be1c2d9
+    previous:
+      description: Release that a rollback would go to, or that served until now.
+      type: str
+    replaced:
+      description: Services whose container was made anew, or would be.
+      returned: when O(state) is not V(info)
+      type: list
+      elements: str
+    removed:
+      description: Services that are gone.
+      returned: when O(state) is not V(info)
+      type: list
+      elements: str
+    pruned:
+      description: Releases that were removed.
+      returned: when O(state) is not V(info)
+      type: list
+      elements: str
+    releases:
+      description: All releases, oldest first, each with name, created, commit, and images by service.
+      returned: when O(state=info)
+      type: list
+      elements: dict
+    services:
+      description: Containers of the unit, each with service, state, health, image and started.
+      returned: when O(state=info)
+      type: list
+      elements: dict
+    ailing:
+      description: Services that do not run, or whose health check fails.
+      returned: when O(state=info)
+      type: list
+      elements: str
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.groundwork.supabase.plugins.module_utils import compose
+from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import Deployer, deployed_last
+from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import DockerEngine
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.releases import ReleaseFolder
+from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
+
+
+def deployer(module: AnsibleModule, unit: str) -> Deployer:
+    def run(command: list[str], stdin: str) -> tuple[int, str, str]:
+        return module.run_command(command, data=stdin or None, handle_exceptions=False)
+
+    folder = ReleaseFolder(module.params["root"], unit)
+    return Deployer(folder, DockerEngine(run), read_values(module.params["secrets_dir"]), module.params["timeout"])
+
+
+def present(module: AnsibleModule) -> dict:
+    params = module.params
+    unit = compose.build_unit(params["name"], params["services"], params["networks"], params["volumes"])
+    Faults.raise_all(compose.find_unit_faults(unit))
+    host = deployer(module, unit.name)
+    plan = host.plan(unit)
+    names = sorted({*plan.before, *plan.after})
+    diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
+    diff = [entry for entry in diff if entry["before"] != entry["after"]]
+    report = {"name": unit.name, "current": plan.current, "previous": host.folder.history().previous(), "pruned": []}
+    report.update(replaced=plan.replaced or plan.down, removed=plan.removed)
+    if module.check_mode:
+        return {"changed": plan.changed, "diff": diff, "units": [report]}
+    with host.folder.lock():
+        outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
+    report.update(current=outcome.release, previous=outcome.previous, pruned=outcome.pruned)
+    return {"changed": outcome.changed, "diff": diff, "units": [report]}
+
+
+def difference(name: str, before: str, after: str) -> dict[str, str]:
+    return {"before_header": name, "after_header": name, "before": before, "after": after}
+
+
+def units_on_host(module: AnsibleModule) -> list[str]:
+    if module.params["name"]:
+        return [module.params["name"]]
+    return sorted(link.parent.name for link in Path(module.params["root"]).glob("*/current"))
+
+
+def rolled_back(module: AnsibleModule) -> dict:
+    root, name, release = (module.params[key] for key in ("root", "name", "release"))
+    units = units_on_host(module)
+    if name is None and release is None:
+        history = {unit: ReleaseFolder(root, unit).history().activations for unit in units}
+        units = deployed_last({unit: entries[-1] if entries else None for unit, entries in history.items()})
+    elif name is None:
+        units = [unit for unit in units if release in ReleaseFolder(root, unit).names()]
+    if not units:
+        cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
+        raise GroundworkError("rollback", cause, "list the releases with state: info")
+    # Every unit's target is known before the first one is touched.
+    hosts = [deployer(module, unit) for unit in units]
+    targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
+    for host, target, _current in [] if module.check_mode else targets:
+        with host.folder.lock():
+            host.roll_back(target)
+    return {
+        "changed": any(target != current for _host, target, current in targets),
+        "diff": [
+            difference(host.folder.unit, f"{current}\n", f"{target}\n")
+            for host, target, current in targets
+            if target != current
+        ],
+        "units": [{"name": host.folder.unit, "current": to, "previous": current} for host, to, current in targets],
+    }
+
+
+def picked(value: object, *names: str) -> dict:
+    return {name: getattr(value, name) for name in names}
+
+
+def info(module: AnsibleModule) -> dict:
+    units = []
+    for unit in units_on_host(module):
+        host = deployer(module, unit)
+        containers = host.engine.containers(unit)
+        manifests = [host.folder.manifest(name) for name in host.folder.names()]
+        units.append(
+            {
+                "name": unit,
+                "current": host.folder.current(),
+                "previous": host.folder.history().previous(),
+                "releases": [picked(manifest, "name", "created", "commit", "images") for manifest in manifests],
+                "services": [
+                    picked(container, "service", "state", "health", "image", "started") for container in containers
+                ],
+                "ailing": [container.service for container in containers if not container.serves],
+            }
+        )
+    return {"changed": False, "units": units}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "rolled_back", "info"], "default": "present"},
+            "services": {"type": "dict", "default": {}},
+            "networks": {"type": "dict", "default": {}},
+            "volumes": {"type": "dict", "default": {}},
+            "root": {"type": "path", "default": "/opt/groundwork"},
+            "secrets_dir": {"type": "path", "default": "/etc/groundwork/secrets", "no_log": False},
+            "timeout": {"type": "int", "default": 180},
+            "keep": {"type": "int", "default": 5},
+            "deployment": {"type": "str", "default": ""},
+            "commit": {"type": "str", "default": ""},
+            "release": {"type": "str"},
+        },
+        required_if=[("state", "present", ("name", "services"))],
+        supports_check_mode=True,
+    )
+    try:
+        result = {"present": present, "rolled_back": rolled_back, "info": info}[module.params["state"]](module)
+    except GroundworkError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import container_from_inspect, pinned
+from ansible_collections.groundwork.supabase.plugins.module_utils.yaml_text import to_yaml
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": 1, "b": [1, "two", {"c": None}], "d": {}, "e": []},
+        {"no": "no", "on": "1e3", "x": "0x10", "y": "~", "z": ""},
+        {"text": 'quote " and \\ and\nnewline ü', "colon": "a: b", "hash": "a #b", "dash": "- a"},
+        {"command": ["postgres", "-c", "config_file=/etc/x"], "float": 1.5, "bool": True, "dots": "..."},
+        {"nested": [["a", "b"], ["c"]], "time": "12:30:45", "date": "2026-01-01", "number": "007"},
+    ],
+)
+def test_yaml_reads_back_the_same(value):
+    assert yaml.safe_load(to_yaml(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("reference", "digests", "expected"),
+    [
+        ("host:5000/auth:1", ["host:5000/auth@sha256:aa"], "host:5000/auth:1@sha256:aa"),
+        ("docker.io/library/redis:8", ["redis@sha256:bb"], "docker.io/library/redis:8@sha256:bb"),
+        ("docker.io/supabase/gotrue:v2", ["supabase/gotrue@sha256:cc"], "docker.io/supabase/gotrue:v2@sha256:cc"),
+        ("host/a:1", ["other/a@sha256:dd"], "host/a:1"),
+        ("host/a@sha256:ee", ["host/a@sha256:ff"], "host/a@sha256:ee"),
+        ("local:1", [], "local:1"),
+    ],
+)
+def test_a_reference_is_pinned_by_its_own_repository(reference, digests, expected):
+    assert pinned(reference, digests) == expected
+
+
+# Shortened from `docker inspect` of Docker 26.1.
+INSPECT = {
+    "Name": "/supabase-auth-1",
+    "State": {
+        "Status": "running",
+        "ExitCode": 0,
+        "StartedAt": "2026-11-21T02:00:00Z",
+        "Health": {"Status": "unhealthy", "Log": [{"Output": "first"}, {"Output": "connection refused\n"}]},
+    },
+    "Config": {
+        "Image": "auth:1",
+        "Labels": {"com.docker.compose.service": "auth", "com.docker.compose.config-hash": "abc"},
+    },
+}
+
+
+def test_an_unhealthy_container_does_not_serve():
+    container = container_from_inspect(INSPECT)
+    assert (container.service, container.health, container.probe) == ("auth", "unhealthy", "connection refused")
+    assert not container.serves
+
+
+def test_a_container_without_health_check_serves_while_it_runs():
+    state = {"Status": "running", "StartedAt": ""}
+    assert container_from_inspect({**INSPECT, "State": state}).serves
+    assert not container_from_inspect({**INSPECT, "State": {**state, "Status": "exited", "ExitCode": 1}}).serves

@@ -1,0 +1,220 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from ansible_collections.groundwork.supabase.plugins.module_utils import jwt
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import Inventory, find_faults
+
+NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
+DIGEST = "@sha256:" + "0a" * 32
+KEY = "Jt4fVq8ZkP2sXw6BnR9cLd3MhG7yTe5A"
+OTHER = "kR7vZq2LmX9pTw4BsN8cHd6JgF3yUa5E"
+
+
+def token(role, key=KEY, days=365, **claims):
+    return jwt.encode(
+        {"iss": "supabase", "role": role, "exp": int((NOW + timedelta(days=days)).timestamp()), **claims}, key
+    )
+
+
+def image(name):
+    return f"registry.test/{name}:1{DIGEST}"
+
+
+def service(name, **more):
+    return {"image": image(name), "environment": {}, **more}
+
+
+CATALOG = {
+    "db": service("db", environment={"POSTGRES_PASSWORD": "${secret:postgres_password}"}),
+    "auth": service("auth", depends_on={"db": {"condition": "service_healthy"}}),
+    "rest": service("rest", depends_on=["db"], ports=["127.0.0.1:3001:3001"]),
+    "envoy": service("envoy", files={"/etc/envoy.yaml": {"content": "key: ${secret:anon_key}"}}),
+    "kong": service("kong"),
+    "pgbouncer": service("pgbouncer"),
+    "supavisor": service("supavisor"),
+    "caddy": service("caddy", ports=["80:80", "443:443"]),
+    "studio": service("studio", depends_on={"analytics": {"required": False}}),
+}
+WEB = service("web", public=True, environment={"SUPABASE_KEY": "${secret:anon_key}", "PORT": 8080})
+CLEAN = Inventory(
+    now=NOW,
+    services=("db", "auth", "rest", "envoy", "pgbouncer", "caddy", "studio"),
+    catalog=CATALOG,
+    apps={"web": WEB, "api": service("api", ports=[{"target": 80, "published": 8081, "host_ip": "127.0.0.1"}])},
+    app_keys=("public", "domain"),
+    images={name: image(name) for name in CATALOG},
+    require_digests=True,
+    domains={"api": "api.acme.test", "studio": "studio.acme.test"},
+    email="ops@acme.test",
+    tls="acme",
+    environment="prod",
+    reserved_ports={"22": "sshd"},
+    secrets={"jwt_secret": KEY, "anon_key": token("anon"), "service_role_key": token("service_role")},
+    known_secrets=("postgres_password",),
+)
+
+
+def lines(**changes):
+    return [str(fault) for fault in find_faults(replace(CLEAN, **changes))]
+
+
+def chosen(*more, without=()):
+    return {"services": tuple(name for name in CLEAN.services if name not in without) + more}
+
+
+def app(**more):
+    return {"apps": {"web": {**WEB, **more}}}
+
+
+def catalog(**entries):
+    return {"catalog": {**CATALOG, **entries}}
+
+
+def secrets(**values):
+    return {"secrets": {**CLEAN.secrets, **values}}
+
+
+def test_a_clean_inventory_has_no_fault():
+    assert lines() == []
+
+
+CASES = [
+    (chosen("rset"), "service rset: there is no such service; did you mean rest?"),
+    (chosen("db"), "service db: it is chosen more than once"),
+    (chosen(without=["db"]), "service auth: it depends on db, which is not chosen; choose db too"),
+    (chosen(without=["envoy"]), "gateway: neither envoy nor kong is chosen"),
+    (chosen("kong"), "gateway: both envoy and kong are chosen"),
+    (chosen("supavisor"), "pooler: both pgbouncer and supavisor are chosen"),
+    ({"apps": {"db": service("web")}}, "app db: a service has the same name"),
+    (catalog(db="image"), "service db: its entry is not a mapping"),
+    (catalog(db=service("db", imgae="x")), "service db: unknown key imgae; did you mean image?"),
+    (catalog(db=service("db", public=True)), "service db: unknown key public"),
+    (catalog(db={"image": image("db"), "environment": ["A=b"]}), "service db: environment is not a mapping"),
+    (catalog(db=service("db", files=["x"])), "service db: files is not a mapping"),
+    ({"images": {"db": "db:1"}}, "image db: db:1 has no digest"),
+    ({"images": {"db": "db:latest"}, "require_digests": False}, "image db: db:latest is another image every time"),
+    ({"images": {"db": "db@sha256:12"}}, "image db: digest 'sha256:12' is not sha256:"),
+    (app(image="web"), "app web: image: web has no digest"),
+    (app(image=None), "app web: image: it has no reference"),
+    ({"domains": {"api": ""}}, "domain api: it is missing"),
+    ({"domains": {"api": None}}, "domain api: it is missing"),
+    ({"domains": {"api": "https://a.test/"}}, "domain api: 'https://a.test/' is not a domain"),
+    ({"domains": {"api": "-a.test"}}, "domain api: '-a.test' is not a domain"),
+    ({"domains": {"api": "api.example.com"}}, "domain api: api.example.com is an example"),
+    ({"email": ""}, "email: it is missing"),
+    ({"email": "ops"}, "email: 'ops' is not an address"),
+    ({"email": "ops@example.com"}, "email: ops@example.com is an example"),
+    (app(ports=["127.0.0.1:3001:80"]), "app web: port 3001/tcp on 127.0.0.1 is taken by service rest"),
+    (app(ports=["127.0.0.1:3000-3002:80-82"]), "app web: port 3001/tcp on 127.0.0.1 is taken by service rest"),
+    (app(ports=["127.0.0.1:22:22"]), "app web: port 22/tcp on 127.0.0.1 is taken by sshd"),
+    (app(ports=["5432:5432"]), "app web: port 5432/tcp on every address can be reached from outside"),
+    (app(ports=["eighty"]), "app web: port eighty is not ADDRESS:HOST:CONTAINER"),
+    (secrets(x=""), "secret x: it is empty"),
+    (secrets(x=None), "secret x: it is empty"),
+    (secrets(x="Zq8-vR2mXp"), "secret x: its value has 10 characters, fewer than 16"),
+    (secrets(vault_enc_key=OTHER + "x"), "secret vault_enc_key: its value has 33 characters where exactly 32 are"),
+    (secrets(realtime_db_enc_key=OTHER), "secret realtime_db_enc_key: its value has 32 characters where exactly 16"),
+    (secrets(secret_key_base=OTHER), "secret secret_key_base: its value has 32 characters, fewer than 64"),
+    (secrets(x="aaaaaaaaaaaaaaaaaaaa"), "secret x: its value is easy to guess"),
+    (secrets(x="with a blank " + OTHER), "secret x: its value contains a space"),
+    (secrets(x=OTHER, y=OTHER), "secret y: its value equals that of x"),
+    (secrets(realtime_db_enc_key="supabase" + "realtime"), "its value is an example that Supabase published"),
+    (secrets(anon_key=token("anon", key=OTHER)), "secret anon_key: its signature is not that of jwt_secret"),
+    (secrets(anon_key=token("service_role", aud="x")), "secret anon_key: its claim role is not 'anon'"),
+    (secrets(anon_key=token("anon", iss="other")), "secret anon_key: its claim iss is not 'supabase'"),
+    (secrets(anon_key=token("anon", days=-5)), "secret anon_key: it expired 5 days ago"),
+    (secrets(anon_key="not-a-token-but-long-enough"), "secret anon_key: it is not a JSON Web Token"),
+    ({"secrets": {"anon_key": token("anon")}}, "secret anon_key: it is given, but jwt_secret that signed it is not"),
+    (app(environment={"A": "${secret:cookie_key}"}), "app web: nobody makes or gives secret cookie_key"),
+    (
+        app(files={"/etc/app.conf": {"content": "k=${secret:postgres_pasword}"}}),
+        "app web: nobody makes or gives secret postgres_pasword; did you mean postgres_password?",
+    ),
+    (
+        app(environment={"A": "${secret:service_role_key}"}),
+        "app web: it is public and its environment.A holds secret service_role_key",
+    ),
+    (app(environment={"A": "${secret:postgres_password}"}), "environment.A holds secret postgres_password"),
+    (app(environment={"SUPABASE_SERVICE_ROLE_KEY": "x"}), "holds the name of a secret key"),
+    (app(environment={"SUPABASE_SECRET_KEY": "x"}), "holds the name of a secret key"),
+    (app(build={"args": ["JWT_SECRET=x"]}), "its build.args holds the name of a secret key"),
+    (
+        app(build={"args": {"KEY": token("service_role", key=OTHER)}}),
+        "build.args.KEY holds a token of role service_role",
+    ),
+    (app(labels={"a": "sb_secret_0123456789abcdef"}), "labels.a holds a secret API key"),
+    (
+        app(files={"/c.js": {"content": f"const k = '{KEY}'"}}),
+        "files./c.js.content holds the value of secret jwt_secret",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), CASES, ids=[expected[:60] for _changes, expected in CASES])
+def test_each_fault_is_named_on_its_own(changes, expected):
+    found = lines(**changes)
+    assert sum(expected in line for line in found) == 1, found
+    assert all("\n" not in line and ": " in line and "; " in line for line in found)
+
+
+ALLOWED = [
+    {"environment": "staging", "tls": "internal", "email": ""},
+    {"environment": "dev", "domains": {"api": "api.example.com"}, "email": "ops@example.com"},
+    {"domains": {"wildcard": "*.acme.test"}},
+    {"images": {"auth": "registry.test:5000/auth" + DIGEST}},
+    {"known_secrets": None, **app(environment={"A": "${secret:whatever}"})},
+    {"opaque_secrets": ("smtp_password",), **secrets(smtp_password="Zq8-vR2mXp")},
+    {"edge": ("caddy", "web"), **app(ports=["8443:8443"])},
+    {
+        **app(environment={"WEBHOOK_KEY": "${secret:webhook_key}"}),
+        "known_secrets": ("postgres_password", "webhook_key"),
+    },
+    app(public=False, environment={"DB_PASSWORD": "${secret:postgres_password}"}),
+    app(files={"/help.html": {"content": "Never paste a service_role key here."}}),
+    app(depends_on=["web"]),
+    {"services": tuple(name for name in CLEAN.services if name != "envoy") + ("kong",)},
+]
+
+
+@pytest.mark.parametrize("changes", ALLOWED)
+def test_what_is_allowed(changes):
+    assert lines(**changes) == []
+
+
+def ten_faults():
+    return {
+        "services": ("db", "auth", "rset", "envoy", "kong", "caddy"),
+        "images": {"db": "db:latest", **{name: image(name) for name in CATALOG if name != "db"}},
+        "domains": {"api": "", "studio": "studio.example.org"},
+        "email": "ops",
+        "apps": {
+            "web": {**WEB, "environment": {"A": "${secret:service_role_key}"}, "ports": ["5432:5432"]},
+            "api": service("api", comand="x", environment={"B": "${secret:nothing}"}),
+        },
+    }
+
+
+def test_ten_faults_are_ten_lines():
+    assert len(lines(**ten_faults())) == 10
+
+
+def test_no_line_holds_a_value():
+    planted = {"a": "short", "b": "has a blank in it " + OTHER, "c": "x" * 30, "d": OTHER, "e": OTHER}
+    found = lines(**secrets(anon_key=token("anon", key=OTHER), **planted), **app(environment={"A": OTHER, "B": KEY}))
+    assert len(found) >= 6
+    assert not any(value in line for line in found for value in [*planted.values(), KEY, token("anon", key=OTHER)])
+
+
+def test_a_large_inventory_takes_no_time():
+    apps = {f"app{i}": service("web", public=True, ports=[f"127.0.0.1:{9000 + i}:80"]) for i in range(300)}
+    start = time.perf_counter()
+    assert lines(apps=apps) == []
+    assert time.perf_counter() - start < 1

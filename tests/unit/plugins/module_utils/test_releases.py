@@ -1,0 +1,115 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible_collections.groundwork.supabase.plugins.module_utils import releases
+from ansible_collections.groundwork.supabase.plugins.module_utils.compose import ConfigFile
+from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import deployed_last
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.releases import Activation, History, Manifest
+
+
+def history(*names):
+    return History(tuple(Activation(name, f"run-{name}", f"2026-01-0{i + 1}") for i, name in enumerate(names)))
+
+
+def names(value):
+    return [activation.release for activation in value.activations]
+
+
+def test_a_rollback_goes_to_what_served_before_even_when_that_is_newer():
+    assert history("a", "b", "a").previous() == "b"
+
+
+def test_activating_the_current_release_again_adds_nothing():
+    assert names(history("a").activate(Activation("a", "x", "now"))) == ["a"]
+
+
+def test_a_rollback_takes_activations_back():
+    assert names(history("a", "b", "c").taken_back_to("b")) == ["a", "b"]
+    assert names(history("a", "b", "a", "c").taken_back_to("a")) == ["a", "b", "a"]
+    assert history("a").previous() is None
+
+
+def test_pruning_keeps_the_newest_the_current_and_the_way_back():
+    assert releases.to_prune(["a", "b", "c", "d"], history("a", "b"), "b", 1) == {"c"}
+    assert releases.to_prune(["a", "b"], history("b"), "b", 0) == set()
+
+
+def test_the_newest_deployment_names_the_units_to_take_back():
+    current = {
+        "supabase": Activation("s", "run-1", "2026-01-01T00:00:00"),
+        "apps": Activation("a", "run-2", "2026-01-02T00:00:00"),
+        "edge": Activation("e", "run-2", "2026-01-02T00:00:09"),
+        "empty": None,
+    }
+    assert deployed_last(current) == ["apps", "edge"]
+    assert deployed_last({}) == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return releases.ReleaseFolder(str(tmp_path), "supabase")
+
+
+def config(text, path="/etc/x.conf"):
+    return ConfigFile("auth", path, text, 0o400, os.getuid(), os.getgid())
+
+
+def write(folder, name, *files):
+    stored = folder.write_store(tuple(files), {"password": "real-value"})
+    doc = {"services": {"auth": {"image": "a:1"}}}
+    folder.write_release(Manifest(name, name[-1], "now", "", {"auth": "a@sha256:1"}, stored, doc), doc, tuple(files))
+
+
+def test_the_store_has_the_secret_and_the_release_the_placeholder(folder):
+    write(folder, "r-1", config("key ${secret:password}"))
+    stored = list(folder.store.iterdir())
+    assert [path.read_text() for path in stored] == ["key real-value"]
+    assert stored[0].stat().st_mode & 0o777 == 0o400
+    assert folder.store.stat().st_mode & 0o777 == 0o700
+    printed = folder.printable("r-1")
+    assert printed["auth/etc/x.conf"] == "key ${secret:password}"
+    assert "real-value" not in json.dumps(printed)
+
+
+def test_current_moves_with_the_history(folder):
+    write(folder, "r-1")
+    write(folder, "r-2")
+    folder.make_current("r-1", history("r-1"))
+    folder.make_current("r-2", history("r-1", "r-2"))
+    assert folder.current() == "r-2"
+    assert folder.history().previous() == "r-1"
+
+
+def test_a_half_written_release_does_not_exist(folder):
+    (folder.releases / "r-1").mkdir(parents=True)
+    assert folder.names() == []
+    with pytest.raises(GroundworkError, match="does not exist"):
+        folder.manifest("r-1")
+
+
+def test_removing_a_release_keeps_files_that_another_names(folder):
+    write(folder, "r-1", config("shared"), config("old", "/etc/y.conf"))
+    write(folder, "r-2", config("shared"))
+    folder.remove({"r-1"})
+    assert folder.names() == ["r-2"]
+    assert [path.read_text() for path in folder.store.iterdir()] == ["shared"]
+
+
+def test_a_second_deployer_is_turned_away(folder):
+    with folder.lock(), pytest.raises(GroundworkError, match="another run"), folder.lock():
+        pass
+
+
+def test_a_damaged_history_is_named(folder):
+    folder.path.mkdir()
+    (folder.path / "history.json").write_text("{")
+    with pytest.raises(GroundworkError, match=r"history\.json"):
+        folder.history()
