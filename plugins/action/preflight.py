@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -50,9 +51,23 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("reserved_ports: a key is not a port; write PORT: who listens there")
         faults = find_faults(Inventory(now=datetime.now(timezone.utc), **args))
         result.update(changed=False, faults=[str(fault) for fault in faults])
+        # Recorded with every release of this run: a rollback without a name goes by the first.
+        result["ansible_facts"] = {
+            "supabase_deployment": datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ"),
+            "supabase_commit": self._commit(),
+        }
         if faults:
             result.update(failed=True, msg=f"The inventory has {numbered(faults)}\nNothing was changed.")
         return result
+
+    def _commit(self) -> str:
+        """Git commit of the checkout that the run comes from, marked where it has changes; "" outside a checkout."""
+        command = ["git", "-C", self._loader.get_basedir(), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
 
     def _with_sources(self, entry: Any) -> Any:
         """The entry with the unrendered text of templates that can be found, so that their secrets are seen."""

@@ -10,6 +10,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
+from ansible.release import __version__
+
+# Before ansible-core 2.19 a rendered text that looks like JSON came back as data; since then this option does nothing.
+LOOKUP_OPTIONS = {"convert_data": False} if tuple(map(int, __version__.split(".")[:2])) < (2, 19) else {}
 
 
 class ActionModule(ActionBase):
@@ -39,7 +43,7 @@ class ActionModule(ActionBase):
         if "content" in spec:
             return spec
         try:
-            text = template.run([spec["template"]], variables=variables)[0]
+            text = template.run([spec["template"]], variables=variables, **LOOKUP_OPTIONS)[0]
         except AnsibleError as error:
             raise AnsibleActionFail(f"{where}: template {spec['template']} cannot be rendered: {error}") from error
         return {**{key: value for key, value in spec.items() if key != "template"}, "content": str(text)}

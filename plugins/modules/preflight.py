@@ -135,6 +135,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: C(supabase_deployment), which stands for this run, and C(supabase_commit), the commit of the checkout.
+  returned: always
+  type: dict
 faults:
   description: One line for each fault.
   returned: always

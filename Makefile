@@ -1,0 +1,65 @@
+# The logic is in scripts/, one idea each; this file names what can be asked for.
+# IMAGES=upstream makes the lab pull Supabase's own images instead of building from images/.
+IMAGES ?= built
+export IMAGES
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e bench doctor tools
+
+help: ## this list
+	@printf 'usage: make TARGET\n\n'
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nOne linter: scripts/lint ansible-lint    One test: scripts/pytest tests/e2e -k rollback\n'
+
+##@ See it
+demo: doctor tools ## a whole Supabase platform in a lab on this machine
+	@scripts/with-docker scripts/demo
+
+demo-down: ## take all of it away, images too
+	@scripts/with-docker scripts/demo-down --images
+
+lab: doctor tools ## only the lab: two bare servers, a registry with all images, a client
+	@scripts/with-docker scripts/lab
+
+lab-down: ## take the lab away, keep its images
+	@scripts/with-docker scripts/demo-down
+
+##@ Test it
+test: ## everything CI runs, what fails fast first
+	@scripts/step "Lint" $(MAKE) --no-print-directory lint
+	@scripts/step "Unit tests" $(MAKE) --no-print-directory unit
+	@scripts/step "ansible-test" $(MAKE) --no-print-directory sanity
+	@scripts/step "Lab" $(MAKE) --no-print-directory lab
+	@scripts/step "Integration tests" $(MAKE) --no-print-directory integration
+	@scripts/step "Molecule" $(MAKE) --no-print-directory molecule
+	@scripts/step "End-to-end tests" $(MAKE) --no-print-directory e2e
+
+lint: tools ## ansible-lint, yamllint, ruff, mypy, shellcheck, changelog, documentation, Galaxy's importer
+	@scripts/lint
+
+unit: tools ## plain Python, no server
+	@scripts/pytest tests/unit
+
+sanity: tools ## ansible-test sanity and units
+	@scripts/ansible-test sanity
+	@scripts/ansible-test units
+
+integration: tools ## modules against real servers
+	@scripts/with-docker scripts/pytest tests/integration
+
+molecule: lab ## the whole site on fresh servers: check, converge, idempotence, verify
+	@scripts/with-docker scripts/molecule
+
+e2e: tools ## what the platform promises, against the lab (after make demo or make molecule)
+	@scripts/with-docker scripts/pytest tests/e2e
+
+bench: tools ## the measurements: first run, no-change run, tasks per host
+	@scripts/with-docker scripts/bench
+
+##@ Parts
+doctor: ## what this machine lacks for the lab, and the remedy
+	@command -v python3 >/dev/null || scripts/packages python3
+	@python3 scripts/doctor.py
+
+tools: ## packages and the virtual environment that every target needs
+	@scripts/tools

@@ -1,0 +1,83 @@
+"""Converging twice, changing one service, a release that does not become healthy, and the way back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import started
+
+HEALTH = "https://api.lab.test/auth/v1/health"
+
+
+def overrides(**services) -> tuple[str, str]:
+    return "-e", json.dumps({"stack_overrides": services})
+
+
+@pytest.fixture(scope="module")
+def anon_header(secret) -> str:
+    return f"apikey: {secret('anon_key')}"
+
+
+def test_a_second_run_changes_nothing_and_restarts_nothing(play, node1):
+    before = started(node1)
+    assert play("site.yml").changed == 0
+    assert started(node1) == before
+
+
+def test_a_changed_setting_restarts_that_service_alone(play, node1):
+    before = started(node1)
+    play("site.yml", *overrides(auth={"environment": {"GOTRUE_PASSWORD_MIN_LENGTH": "9"}}))
+    after = started(node1)
+    assert {name for name in after if after[name] != before.get(name)} == {"supabase-auth-1"}
+
+
+def test_rollback_without_arguments_goes_back(play, node1):
+    current = node1.check_output("readlink /opt/groundwork/supabase/current")
+    assert play("rollback.yml").changed == 1
+    assert node1.check_output("readlink /opt/groundwork/supabase/current") != current
+    setting = node1.check_output("docker exec supabase-auth-1 sh -c 'echo ${GOTRUE_PASSWORD_MIN_LENGTH:-unset}'")
+    assert setting == "unset"
+    assert play("site.yml").changed == 0
+
+
+def test_a_release_that_does_not_become_healthy_takes_no_traffic(play, node1, client, anon_header, requests_throughout):
+    before, current = started(node1), node1.check_output("readlink /opt/groundwork/supabase/current")
+    requests = requests_throughout(HEALTH, anon_header)
+    broken = overrides(auth={"environment": {"GOTRUE_SITE_URL": ""}})
+    result = play("site.yml", *broken, "-e", "stack_timeout=40", expect=2)
+    answers = requests.stop()
+    assert "did not become healthy" in result.output
+    assert "SITE_URL" in result.output, "the container's last log lines are missing"
+    assert f"release {current.rsplit('/', 1)[-1]} serves on" in result.output
+    assert len(answers) > 20 and set(answers) == {"200"}
+    assert started(node1) == before
+    assert node1.check_output("readlink /opt/groundwork/supabase/current") == current
+    assert node1.check_output("docker ps --all --quiet --filter label=com.docker.compose.project=supabase-trial") == ""
+
+
+def test_a_service_replaced_in_place_resumes_when_the_new_one_fails(play, node1):
+    current = node1.check_output("readlink /opt/groundwork/supabase/current")
+    broken = overrides(redis={"command": ["redis-server", "--no-such-option"]})
+    result = play("site.yml", *broken, "-e", "stack_timeout=40", expect=2)
+    assert "did not become healthy" in result.output
+    assert "serves again" in result.output
+    assert node1.check_output("readlink /opt/groundwork/supabase/current") == current
+    assert node1.check_output("docker inspect supabase-redis-1 --format '{{.State.Health.Status}}'") == "healthy"
+
+
+def test_rollback_to_a_named_release(play, node1, anon_header, requests_throughout):
+    good = node1.check_output("readlink /opt/groundwork/supabase/current").rsplit("/", 1)[-1]
+    play("site.yml", *overrides(auth={"environment": {"GOTRUE_PASSWORD_MIN_LENGTH": "10"}}))
+    requests = requests_throughout(HEALTH, anon_header)
+    assert play("rollback.yml", "-e", f"release={good}").changed == 1
+    answers = requests.stop()
+    assert node1.check_output("readlink /opt/groundwork/supabase/current").endswith(good)
+    assert answers and set(answers) == {"200"}
+
+
+def test_a_stopped_service_is_started_again(play, node1):
+    node1.check_output("docker stop supabase-redis-1")
+    assert play("site.yml").changed == 1
+    assert node1.check_output("docker inspect supabase-redis-1 --format '{{.State.Health.Status}}'") == "healthy"
+    assert play("site.yml").changed == 0

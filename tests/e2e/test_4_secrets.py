@@ -1,0 +1,76 @@
+"""No secret in a log, a diff, a process list, an image or the checkout: canaries are planted and searched for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+CANARY = "canaryQ7fLw3ZrT9xKp2Vb8NdM5sYh"
+
+
+@pytest.fixture(scope="module")
+def canaries(secret) -> dict[str, str]:
+    names = ("postgres_password", "auth_admin_password", "authenticator_password", "jwt_secret", "service_role_key")
+    return {name: secret(name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def verbose_run(play):
+    """The most talkative run there is, with a secret given by the inventory and a change to show."""
+    given = {"stack_given_secrets": {"smtp_password": CANARY}}
+    change = {"stack_overrides": {"auth": {"environment": {"GOTRUE_SMTP_PASS": "${secret:smtp_password}"}}}}
+    result = play("site.yml", "--check", "--diff", "-vvv", "-e", json.dumps({**given, **change}))
+    return result.output
+
+
+def found(text: str, canaries: dict[str, str]) -> list[str]:
+    return [name for name, value in canaries.items() if value in text]
+
+
+def test_not_in_the_output_of_a_verbose_run_with_diff(verbose_run, canaries):
+    assert found(verbose_run, {**canaries, "given": CANARY}) == []
+
+
+def test_not_in_a_process_list(node1, canaries):
+    assert found(node1.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), canaries) == []
+
+
+def test_not_in_a_log(node1, canaries):
+    logs = node1.check_output("journalctl --no-pager -q")
+    for container in node1.check_output("docker ps --all --format '{{.Names}}'").split():
+        logs += node1.run(f"docker logs {container}").stdout + node1.run(f"docker logs {container}").stderr
+    assert found(logs, canaries) == []
+
+
+def test_not_in_an_image_layer_or_its_history(node1, canaries):
+    names = node1.check_output("docker images --quiet --no-trunc").split()
+    history = node1.check_output(f"docker inspect {' '.join(set(names))}")
+    history += "".join(node1.check_output(f"docker history --no-trunc {name}") for name in set(names))
+    assert found(history, canaries) == []
+    values = "\n".join(canaries.values())
+    node1.check_output(f"umask 077; cat > /root/canaries <<'END'\n{values}\nEND")
+    layers = node1.run("grep -rlaF -f /root/canaries /var/lib/docker/overlay2/*/diff --exclude-dir=proc 2>/dev/null")
+    node1.check_output("rm /root/canaries")
+    assert layers.stdout == ""
+
+
+def test_not_in_what_people_may_read_of_a_release(node1, canaries):
+    text = node1.check_output("find /opt/groundwork/*/releases -type f -exec cat {} +")
+    assert found(text, canaries) == []
+
+
+def test_the_store_is_for_root_alone(node1):
+    folders = "/etc/groundwork/secrets /etc/groundwork/secrets/* /opt/groundwork/*/store"
+    modes = node1.check_output(f"stat -c '%U %a' {folders}")
+    assert set(modes.splitlines()) <= {"root 700", "root 600"}
+
+
+def test_not_in_the_checkout(canaries):
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = [name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+    state = [str(path.relative_to(ROOT)) for path in (ROOT / ".lab").rglob("*") if path.is_file()]
+    for name in names + state:
+        assert found((ROOT / name).read_text(encoding="utf-8", errors="ignore"), canaries) == [], name

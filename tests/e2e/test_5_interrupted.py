@@ -1,0 +1,56 @@
+"""A run that is killed leaves something that the next run completes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+from conftest import ROOT, playbook_command, playbook_environment, started
+
+# Text in the output after which the run is killed: after each role, and inside the stack role.
+MOMENTS = {
+    "while the engine is installed": "TASK [groundwork.supabase.docker :",
+    "after the docker role": "TASK [groundwork.supabase.stack : ",
+    "while services are pulled and started": "Deploy the release",
+    "after the stack role": "TASK [groundwork.supabase.database :",
+    "after the database role": "TASK [groundwork.supabase.caddy :",
+    "after the caddy role": "TASK [groundwork.supabase.app :",
+}
+
+
+def run_until(marker: str, seconds_more: float) -> bool:
+    """Start site.yml and kill it some seconds after a line with the marker; whether the line came."""
+    process = subprocess.Popen(
+        playbook_command("site.yml"),
+        cwd=ROOT,
+        env={**playbook_environment(), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    seen = any(marker in line for line in process.stdout)
+    try:
+        process.wait(seconds_more)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return seen
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_is_followed_by_one_that_converges(moment, play, node1):
+    if moment == "while the engine is installed":
+        play("playbooks/lab.yml", "-e", "lab_rebuild=node1")
+    assert run_until(MOMENTS[moment], 6 if "started" in moment else 1), f"the run never came to {MOMENTS[moment]}"
+
+
+def test_the_last_run_converges_and_the_next_changes_nothing(play, node1):
+    play("site.yml")
+    before = started(node1)
+    assert play("site.yml").changed == 0
+    assert started(node1) == before
+    play("playbooks/verify.yml")
