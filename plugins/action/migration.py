@@ -23,4 +23,5 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"folder {folder}: it does not exist on the controller; correct path")
         args["files"] = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.sql"))}
         name = "groundwork.supabase.migration"
-        return self._execute_module(module_name=name, module_args=args, task_vars=task_vars or {})
+        result: dict[str, Any] = self._execute_module(module_name=name, module_args=args, task_vars=task_vars or {})
+        return result

@@ -62,7 +62,16 @@ class ActionModule(ActionBase):
 
     def _commit(self) -> str:
         """Git commit of the checkout that the run comes from, marked where it has changes; "" outside a checkout."""
-        command = ["git", "-C", self._loader.get_basedir(), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        command = [
+            "git",
+            "-C",
+            self._loader.get_basedir(),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError:

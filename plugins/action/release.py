@@ -35,7 +35,10 @@ class ActionModule(ActionBase):
             services[service] = {**entry, "files": files}
         if services:
             args["services"] = services
-        return self._execute_module(module_name="groundwork.supabase.release", module_args=args, task_vars=variables)
+        result: dict[str, Any] = self._execute_module(
+            module_name="groundwork.supabase.release", module_args=args, task_vars=variables
+        )
+        return result
 
     def _content(self, template: Any, variables: dict[str, Any], where: str, spec: Any) -> dict[str, Any]:
         if not isinstance(spec, dict) or ("template" in spec) == ("content" in spec):

@@ -83,6 +83,11 @@ def to_prune(names: list[str], history: History, current: str | None, keep: int)
     return set(names) - kept - {current, history.previous()}
 
 
+def units_below(root: str) -> list[str]:
+    """Units that have a current release."""
+    return sorted(link.parent.name for link in Path(root).glob("*/current"))
+
+
 class ReleaseFolder:
     """The one place that reads and writes a unit's folder."""
 

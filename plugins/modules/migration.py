@@ -62,6 +62,8 @@ version:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils import migration_history
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
@@ -69,7 +71,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.migrations imp
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import LOGIN_ARGUMENTS, Unreachable, connect
 
 
-def migrate(module: AnsibleModule) -> dict:
+def migrate(module: AnsibleModule) -> dict[str, Any]:
     migrations = read_migrations(module.params["files"])
     try:
         return apply_pending(module, migrations)
@@ -81,7 +83,7 @@ def migrate(module: AnsibleModule) -> dict:
         return report(migrations, [])
 
 
-def apply_pending(module: AnsibleModule, migrations: list[Migration]) -> dict:
+def apply_pending(module: AnsibleModule, migrations: list[Migration]) -> dict[str, Any]:
     with connect(module.params) as connection:
         migration_history.lock(connection)
         applied = migration_history.applied_versions(connection)
@@ -92,7 +94,7 @@ def apply_pending(module: AnsibleModule, migrations: list[Migration]) -> dict:
     return report(todo, applied)
 
 
-def report(todo: list[Migration], applied: list[str]) -> dict:
+def report(todo: list[Migration], applied: list[str]) -> dict[str, Any]:
     return {
         "changed": bool(todo),
         "applied": [migration.file_name for migration in todo],

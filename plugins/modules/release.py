@@ -39,16 +39,15 @@ options:
   name:
     description:
       - Name of the unit, which is the Compose project's name as well.
-      - Required with O(state=present). Without it, O(state=rolled_back) and O(state=info) mean all units of the host; a
-        rollback then takes back those units that the newest deployment changed.
+      - Required with O(state=present). A rollback without it takes back those units of the host that the newest
+        deployment changed.
     type: str
   state:
     description:
       - V(present) deploys the services.
       - V(rolled_back) makes the release current that served before, or the one named by O(release).
-      - V(info) reports what runs and which releases there are.
     type: str
-    choices: [present, rolled_back, info]
+    choices: [present, rolled_back]
     default: present
   services:
     description:
@@ -93,6 +92,7 @@ options:
     description: Name of the release to go back to, with O(state=rolled_back).
     type: str
 seealso:
+  - module: groundwork.supabase.release_info
   - module: groundwork.supabase.secret
 author:
   - Groundwork contributors (@groundwork)
@@ -115,11 +115,6 @@ EXAMPLES = r"""
         volumes: ["redis-data:/data"]
     volumes:
       redis-data: {}
-
-- name: Show what runs
-  groundwork.supabase.release:
-    state: info
-  register: running
 
 - name: Take the newest deployment back
   groundwork.supabase.release:
@@ -146,56 +141,39 @@ units:
       type: str
     replaced:
       description: Services whose container was made anew, or would be.
-      returned: when O(state) is not V(info)
       type: list
       elements: str
     removed:
       description: Services that are gone.
-      returned: when O(state) is not V(info)
       type: list
       elements: str
     pruned:
       description: Releases that were removed.
-      returned: when O(state) is not V(info)
-      type: list
-      elements: str
-    releases:
-      description: All releases, oldest first, each with name, created, commit, and images by service.
-      returned: when O(state=info)
-      type: list
-      elements: dict
-    services:
-      description: Containers of the unit, each with service, state, health, image and started.
-      returned: when O(state=info)
-      type: list
-      elements: dict
-    ailing:
-      description: Services that do not run, or whose health check fails.
-      returned: when O(state=info)
       type: list
       elements: str
 """
 
-from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import Deployer, deployed_last
 from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.releases import ReleaseFolder
+from ansible_collections.groundwork.supabase.plugins.module_utils.releases import ReleaseFolder, units_below
 from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
 
 
 def deployer(module: AnsibleModule, unit: str) -> Deployer:
     def run(command: list[str], stdin: str) -> tuple[int, str, str]:
-        return module.run_command(command, data=stdin or None, handle_exceptions=False)
+        code, out, err = module.run_command(command, data=stdin or None, handle_exceptions=False)
+        return code, out, err
 
     folder = ReleaseFolder(module.params["root"], unit)
     return Deployer(folder, DockerEngine(run), read_values(module.params["secrets_dir"]), module.params["timeout"])
 
 
-def present(module: AnsibleModule) -> dict:
+def present(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     unit = compose.build_unit(params["name"], params["services"], params["networks"], params["volumes"])
     Faults.raise_all(compose.find_unit_faults(unit))
@@ -204,8 +182,8 @@ def present(module: AnsibleModule) -> dict:
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
     diff = [entry for entry in diff if entry["before"] != entry["after"]]
-    report = {"name": unit.name, "current": plan.current, "previous": host.folder.history().previous(), "pruned": []}
-    report.update(replaced=plan.replaced or plan.down, removed=plan.removed)
+    report: dict[str, Any] = {"name": unit.name, "current": plan.current, "pruned": [], "removed": plan.removed}
+    report.update(previous=host.folder.history().previous(), replaced=plan.replaced or plan.down)
     if module.check_mode:
         return {"changed": plan.changed, "diff": diff, "units": [report]}
     with host.folder.lock():
@@ -218,15 +196,9 @@ def difference(name: str, before: str, after: str) -> dict[str, str]:
     return {"before_header": name, "after_header": name, "before": before, "after": after}
 
 
-def units_on_host(module: AnsibleModule) -> list[str]:
-    if module.params["name"]:
-        return [module.params["name"]]
-    return sorted(link.parent.name for link in Path(module.params["root"]).glob("*/current"))
-
-
-def rolled_back(module: AnsibleModule) -> dict:
+def rolled_back(module: AnsibleModule) -> dict[str, Any]:
     root, name, release = (module.params[key] for key in ("root", "name", "release"))
-    units = units_on_host(module)
+    units = [name] if name else units_below(root)
     if name is None and release is None:
         history = {unit: ReleaseFolder(root, unit).history().activations for unit in units}
         units = deployed_last({unit: entries[-1] if entries else None for unit, entries in history.items()})
@@ -234,7 +206,7 @@ def rolled_back(module: AnsibleModule) -> dict:
         units = [unit for unit in units if release in ReleaseFolder(root, unit).names()]
     if not units:
         cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
-        raise GroundworkError("rollback", cause, "list the releases with state: info")
+        raise GroundworkError("rollback", cause, "list the releases with release_info")
     # Every unit's target is known before the first one is touched.
     hosts = [deployer(module, unit) for unit in units]
     targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
@@ -252,36 +224,11 @@ def rolled_back(module: AnsibleModule) -> dict:
     }
 
 
-def picked(value: object, *names: str) -> dict:
-    return {name: getattr(value, name) for name in names}
-
-
-def info(module: AnsibleModule) -> dict:
-    units = []
-    for unit in units_on_host(module):
-        host = deployer(module, unit)
-        containers = host.engine.containers(unit)
-        manifests = [host.folder.manifest(name) for name in host.folder.names()]
-        units.append(
-            {
-                "name": unit,
-                "current": host.folder.current(),
-                "previous": host.folder.history().previous(),
-                "releases": [picked(manifest, "name", "created", "commit", "images") for manifest in manifests],
-                "services": [
-                    picked(container, "service", "state", "health", "image", "started") for container in containers
-                ],
-                "ailing": [container.service for container in containers if not container.serves],
-            }
-        )
-    return {"changed": False, "units": units}
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str"},
-            "state": {"type": "str", "choices": ["present", "rolled_back", "info"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "rolled_back"], "default": "present"},
             "services": {"type": "dict", "default": {}},
             "networks": {"type": "dict", "default": {}},
             "volumes": {"type": "dict", "default": {}},
@@ -297,7 +244,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = {"present": present, "rolled_back": rolled_back, "info": info}[module.params["state"]](module)
+        result = {"present": present, "rolled_back": rolled_back}[module.params["state"]](module)
     except GroundworkError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -109,6 +109,7 @@ answers:
 """
 
 import ssl
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils import smoke
@@ -127,7 +128,7 @@ REQUEST = {
 }
 
 
-def check(params: dict, secrets: dict[str, str]) -> list[dict]:
+def check(params: dict[str, Any], secrets: dict[str, str]) -> list[dict[str, Any]]:
     """Send everything, raise Faults for what is not as expected."""
     trust = ssl.create_default_context(cafile=params["ca_file"])
     answers, faults = [], []

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """How long the site takes in the lab: bare servers to a verified platform, and a run that changes nothing.
 
 The images are in the lab's registry already. Prints a table; asserts nothing but that the runs succeed and that the
-last one changes nothing. Both runs are measured one after the other on the same servers, so their ratio holds elsewhere.
+last one changes nothing. Both runs are measured one after the other on the same servers, so their ratio carries over.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def main() -> None:
         ("ratio no-change to deploy", f"{again / deploy:.2f}"),
         *(
             (f"tasks on {host} (deploy, again)", f"{ok}, {again_tasks[host][0]}")
-            for host, (ok, _) in deploy_tasks.items()
+            for host, (ok, _changed) in deploy_tasks.items()
         ),
     ]
     width = max(len(name) for name, _value in rows)

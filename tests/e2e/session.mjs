@@ -65,7 +65,7 @@ function live(token, act) {
     socket.on("message", async (data) => {
       const message = JSON.parse(data.toString());
       messages.push(message);
-      if (message.type === "ready" && act) await act();
+      if (message.type === "snapshot" && act) await act();
       if (message.type === "change") { clearTimeout(timer); socket.close(1000); }
     });
     socket.on("close", done);

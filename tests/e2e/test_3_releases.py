@@ -7,7 +7,7 @@ import json
 import pytest
 from conftest import started
 
-HEALTH = "https://api.lab.test/auth/v1/health"
+WHOAMI = "https://api.lab.test/rest/v1/rpc/whoami"
 
 
 def overrides(**services) -> tuple[str, str]:
@@ -27,28 +27,27 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(play, node1):
 
 def test_a_changed_setting_restarts_that_service_alone(play, node1):
     before = started(node1)
-    play("site.yml", *overrides(auth={"environment": {"GOTRUE_PASSWORD_MIN_LENGTH": "9"}}))
+    play("site.yml", *overrides(rest={"environment": {"PGRST_DB_MAX_ROWS": "999"}}))
     after = started(node1)
-    assert {name for name in after if after[name] != before.get(name)} == {"supabase-auth-1"}
+    assert {name for name in after if after[name] != before.get(name)} == {"supabase-rest-1"}
 
 
 def test_rollback_without_arguments_goes_back(play, node1):
     current = node1.check_output("readlink /opt/groundwork/supabase/current")
     assert play("rollback.yml").changed == 1
     assert node1.check_output("readlink /opt/groundwork/supabase/current") != current
-    setting = node1.check_output("docker exec supabase-auth-1 sh -c 'echo ${GOTRUE_PASSWORD_MIN_LENGTH:-unset}'")
-    assert setting == "unset"
+    assert node1.check_output("docker exec supabase-rest-1 printenv PGRST_DB_MAX_ROWS") == "1000"
     assert play("site.yml").changed == 0
 
 
 def test_a_release_that_does_not_become_healthy_takes_no_traffic(play, node1, client, anon_header, requests_throughout):
     before, current = started(node1), node1.check_output("readlink /opt/groundwork/supabase/current")
-    requests = requests_throughout(HEALTH, anon_header)
-    broken = overrides(auth={"environment": {"GOTRUE_SITE_URL": ""}})
+    requests = requests_throughout(WHOAMI, anon_header)
+    broken = overrides(rest={"environment": {"PGRST_DB_URI": "postgres://nobody@db:5432/nowhere"}})
     result = play("site.yml", *broken, "-e", "stack_timeout=40", expect=2)
     answers = requests.stop()
     assert "did not become healthy" in result.output
-    assert "SITE_URL" in result.output, "the container's last log lines are missing"
+    assert "Attempting to connect to the database" in result.output, "the container's last log lines are missing"
     assert f"release {current.rsplit('/', 1)[-1]} serves on" in result.output
     assert len(answers) > 20 and set(answers) == {"200"}
     assert started(node1) == before
@@ -68,8 +67,8 @@ def test_a_service_replaced_in_place_resumes_when_the_new_one_fails(play, node1)
 
 def test_rollback_to_a_named_release(play, node1, anon_header, requests_throughout):
     good = node1.check_output("readlink /opt/groundwork/supabase/current").rsplit("/", 1)[-1]
-    play("site.yml", *overrides(auth={"environment": {"GOTRUE_PASSWORD_MIN_LENGTH": "10"}}))
-    requests = requests_throughout(HEALTH, anon_header)
+    play("site.yml", *overrides(rest={"environment": {"PGRST_DB_MAX_ROWS": "998"}}))
+    requests = requests_throughout(WHOAMI, anon_header)
     assert play("rollback.yml", "-e", f"release={good}").changed == 1
     answers = requests.stop()
     assert node1.check_output("readlink /opt/groundwork/supabase/current").endswith(good)
