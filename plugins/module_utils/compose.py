@@ -167,11 +167,13 @@ def trial(doc: Mapping[str, Any], services: set[str]) -> dict[str, Any]:
         copy["networks"] = {network: {} for network in entry.get("networks") or {}}
         copy["restart"] = "no"
         chosen[f"{name}-trial"] = copy
-    networks = {
-        key: {"name": spec.get("name") or f"{doc['name']}_{key}", "external": True}
-        for key, spec in (doc.get("networks") or {}).items()
-    }
-    return {"name": f"{doc['name']}-trial", "services": chosen, "networks": networks}
+    trial_doc = {"name": f"{doc['name']}-trial", "services": chosen}
+    for kind in ("networks", "volumes"):
+        trial_doc[kind] = {
+            key: {"name": (spec or {}).get("name") or f"{doc['name']}_{key}", "external": True}
+            for key, spec in (doc.get(kind) or {}).items()
+        }
+    return trial_doc
 
 
 def runs_twice(entry: Mapping[str, Any]) -> bool:

@@ -18,7 +18,9 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.object}: {self.cause}; {self.remedy}"
+        # A cause of several lines, a log for instance, ends before the remedy starts.
+        between = "\n" if "\n" in self.cause else "; "
+        return f"{self.object}: {self.cause}{between}{self.remedy}"
 
 
 def numbered(faults: Sequence[Fault]) -> str:

@@ -35,24 +35,25 @@ def applied_versions(connection: psycopg.Connection[Any]) -> list[str]:
     return [row[0] for row in connection.execute("select version from supabase_migrations.schema_migrations")]
 
 
-def lock(connection: psycopg.Connection[Any]) -> None:
-    """Take the session's advisory lock, or say who holds it."""
-    if not connection.execute("select pg_try_advisory_lock(%s)", [ADVISORY_LOCK]).fetchone()[0]:  # type: ignore[index]
+def lock(connection: psycopg.Connection[Any], lock_timeout: int) -> None:
+    """Take the session's advisory lock; lock_timeout in milliseconds."""
+    import psycopg
+
+    connection.execute("select set_config('lock_timeout', %s, false)", [str(lock_timeout)])
+    try:
+        connection.execute("select pg_advisory_lock(%s)", [ADVISORY_LOCK])
+    except psycopg.errors.LockNotAvailable as error:
         cause = "another run is migrating this database"
-        raise GroundworkError("migrations", cause, "wait for that run to end, then run again")
+        raise GroundworkError("migrations", cause, "wait for that run to end, then run again") from error
 
 
-def apply(connection: psycopg.Connection[Any], migration: Migration, lock_timeout: int) -> None:
-    """One migration and its row of the history in one transaction.
-
-    lock_timeout: milliseconds that a statement waits for a lock.
-    """
+def apply(connection: psycopg.Connection[Any], migration: Migration) -> None:
+    """One migration and its row of the history in one transaction."""
     import psycopg
 
     at = 0
     try:
         with connection.transaction():
-            connection.execute("select set_config('lock_timeout', %s, true)", [str(lock_timeout)])
             connection.execute(CREATE)
             for statement in migration.statements:
                 at += 1

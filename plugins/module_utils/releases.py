@@ -15,10 +15,11 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.compose import ConfigFile
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
@@ -98,15 +99,19 @@ class ReleaseFolder:
         self.releases = self.path / "releases"
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the unit; a second deployer is turned away at once instead of waiting unseen."""
+    def lock(self, patience: int) -> Iterator[None]:
+        """Hold the unit. A controller that was killed leaves its module running, so a second deployer waits a while.
+
+        patience: seconds to wait for another deployer.
+        """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self.path / ".lock", "w", encoding="utf-8") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                cause = "another run is deploying it right now"
-                raise GroundworkError(f"unit {self.unit}", cause, "wait for that run to end, then run again") from error
+            deadline = time.monotonic() + patience
+            while not _try_lock(handle):
+                if time.monotonic() >= deadline:
+                    cause = f"another run is deploying it, for {patience} seconds and more"
+                    raise GroundworkError(f"unit {self.unit}", cause, "wait for that run to end, then run again")
+                time.sleep(0.5)
             yield
 
     def names(self) -> list[str]:
@@ -208,6 +213,14 @@ class ReleaseFolder:
         for path in self.store.iterdir() if self.store.is_dir() else []:
             if path.name not in needed:
                 path.unlink()
+
+
+def _try_lock(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(path: Path, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:

@@ -85,12 +85,12 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
 
 def apply_pending(module: AnsibleModule, migrations: list[Migration]) -> dict[str, Any]:
     with connect(module.params) as connection:
-        migration_history.lock(connection)
+        migration_history.lock(connection, module.params["lock_timeout"])
         applied = migration_history.applied_versions(connection)
         todo = pending(migrations, applied)
         if not module.check_mode:
             for migration in todo:
-                migration_history.apply(connection, migration, module.params["lock_timeout"])
+                migration_history.apply(connection, migration)
     return report(todo, applied)
 
 

@@ -186,7 +186,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     report.update(previous=host.folder.history().previous(), replaced=plan.replaced or plan.down)
     if module.check_mode:
         return {"changed": plan.changed, "diff": diff, "units": [report]}
-    with host.folder.lock():
+    with host.folder.lock(host.timeout):
         outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
     report.update(current=outcome.release, previous=outcome.previous, pruned=outcome.pruned)
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
@@ -211,7 +211,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
     hosts = [deployer(module, unit) for unit in units]
     targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
     for host, target, _current in [] if module.check_mode else targets:
-        with host.folder.lock():
+        with host.folder.lock(host.timeout):
             host.roll_back(target)
     return {
         "changed": any(target != current for _host, target, current in targets),

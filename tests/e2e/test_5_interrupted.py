@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import ROOT, playbook_command, playbook_environment, started
@@ -20,8 +21,8 @@ MOMENTS = {
 }
 
 
-def run_until(marker: str, seconds_more: float) -> bool:
-    """Start site.yml and kill it some seconds after a line with the marker; whether the line came."""
+def kill_after(marker: str, seconds_more: float) -> None:
+    """Start site.yml and kill it some seconds after a line with the marker."""
     process = subprocess.Popen(
         playbook_command("site.yml"),
         cwd=ROOT,
@@ -32,20 +33,23 @@ def run_until(marker: str, seconds_more: float) -> bool:
         start_new_session=True,
     )
     assert process.stdout is not None
-    seen = any(marker in line for line in process.stdout)
-    try:
-        process.wait(seconds_more)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return seen
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if marker in line:
+            break
+    else:
+        pytest.fail(f"the run never came to {marker}:\n{''.join(lines[-60:])}")
+    time.sleep(seconds_more)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_is_followed_by_one_that_converges(moment, play, node1):
     if moment == "while the engine is installed":
         play("playbooks/lab.yml", "-e", "lab_rebuild=node1")
-    assert run_until(MOMENTS[moment], 6 if "started" in moment else 1), f"the run never came to {MOMENTS[moment]}"
+    kill_after(MOMENTS[moment], 6 if "started" in moment else 1)
 
 
 def test_the_last_run_converges_and_the_next_changes_nothing(play, node1):

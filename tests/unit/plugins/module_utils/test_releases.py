@@ -104,7 +104,7 @@ def test_removing_a_release_keeps_files_that_another_names(folder):
 
 
 def test_a_second_deployer_is_turned_away(folder):
-    with folder.lock(), pytest.raises(GroundworkError, match="another run"), folder.lock():
+    with folder.lock(0), pytest.raises(GroundworkError, match="another run"), folder.lock(0):
         pass
 
 

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the integration tests stand on: one server for the session, a database of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ad_hoc import AdHocRun, Outcome, command_line
+from postgres_server import ROOT, Database, Server, running_server
+
+SETTINGS = {
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",
+}
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: Server) -> Database:
+    return server.create_database(f"test_{next(numbers)}")
+
+
+@pytest.fixture(scope="session")
+def start() -> Iterator[Callable[..., AdHocRun]]:
+    """Start a module and do not wait: ``start("migration", arguments, "--check")``."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in SETTINGS.items():
+            environment.setenv(name, value)
+        import ansible.cli.adhoc  # noqa: F401 - loaded here once, for every fork
+
+        yield lambda module, arguments, *options: AdHocRun(command_line(module, arguments, *options))
+
+
+@pytest.fixture(scope="session")
+def run(start: Callable[..., AdHocRun]) -> Callable[..., Outcome]:
+    """Run a module: ``run("migration", arguments, "--check")``."""
+    return lambda module, arguments, *options: start(module, arguments, *options).wait()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Callable[[Mapping[str, str]], dict[str, Any]]:
+    """Put secrets into a store as somebody would by hand; returns the argument that names it."""
+    folder = tmp_path / "secrets"
+
+    def write(values: Mapping[str, str]) -> dict[str, Any]:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / ".index.json").write_text("{}", encoding="utf-8")
+        for name, value in values.items():
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_text(value, encoding="utf-8")
+        return {"secrets_dir": str(folder)}
+
+    return write

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module secret: made once, taken over, computed, kept; a lost one is not made anew, and none is ever shown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+
+import pytest
+
+DECLARED = [
+    {"name": "postgres_password"},
+    {"name": "jwt_secret", "length": 64},
+    {
+        "name": "anon_key",
+        "kind": "jwt",
+        "signing_secret": "jwt_secret",
+        "claims": {"iss": "supabase", "role": "anon"},
+        "lifetime": 365,
+    },
+    {"name": "smtp_password", "kind": "opaque", "value": "Kx7vQ2mZr9TfLw4B"},
+]
+OTHER_SMTP_PASSWORD = "Jd3nYc8sHu5GpEo6"
+GIVEN_JWT_SECRET = "Vb6kRz1XqWt0MfSy9LgPj4NcHd2AeUo8"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "secrets"
+
+
+@pytest.fixture
+def keep(run, folder):
+    """Run the module as talkatively as it can be; what stands on the screen never has a value."""
+    shown = []
+
+    def call(secrets, *options, **arguments):
+        outcome = run("secret", {"path": str(folder), "secrets": secrets, **arguments}, "-vvv", "--diff", *options)
+        shown.append(outcome.output)
+        values = [*read(folder).values(), *(secret["value"] for secret in secrets if "value" in secret)]
+        assert not [value for value in values for output in shown if value in output]
+        return outcome
+
+    return call
+
+
+def read(folder):
+    """Values by name, as a service gets them."""
+    files = sorted(folder.glob("[a-z]*")) if folder.exists() else []
+    return {path.name: path.read_text(encoding="utf-8") for path in files}
+
+
+def states(outcome):
+    return {secret["name"]: secret["state"] for secret in outcome.result["secrets"]}
+
+
+def given(name, value):
+    """The declarations with another value for one of them."""
+    return [{**secret, "value": value} if secret["name"] == name else secret for secret in DECLARED]
+
+
+def claims_of(token, key):
+    """Claims of a token whose signature is right, by nothing but RFC 7515."""
+    head, body, signature = token.split(".")
+    wanted = hmac.new(key.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
+    assert base64.urlsafe_b64decode(signature + "==") == wanted
+    assert json.loads(base64.urlsafe_b64decode(head + "=="))["alg"] == "HS256"
+    return json.loads(base64.urlsafe_b64decode(body + "=="))
+
+
+def test_secrets_are_made_once_and_kept(keep, folder):
+    new = {"anon_key": "derived", "jwt_secret": "made", "postgres_password": "made", "smtp_password": "given"}
+
+    planned = keep(DECLARED, "--check")
+    assert planned.changed and states(planned) == new
+    assert not folder.exists()
+
+    made = keep(DECLARED)
+    assert made.changed and states(made) == new
+    values = read(folder)
+    assert {name: len(value) for name, value in values.items() if name != "anon_key"} == {
+        "jwt_secret": 64,
+        "postgres_password": 40,
+        "smtp_password": 16,
+    }
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+    claims = claims_of(values["anon_key"], values["jwt_secret"])
+    assert abs(claims["iat"] - time.time()) < 60
+    assert claims == {"iss": "supabase", "role": "anon", "iat": claims["iat"], "exp": claims["iat"] + 365 * 86400}
+
+    repeated = keep(DECLARED)
+    assert not repeated.changed and set(states(repeated).values()) == {"kept"}
+    assert read(folder) == values
+
+
+def test_a_given_value_that_changes_is_taken_over_with_what_is_computed_from_it(keep, folder):
+    assert keep(DECLARED).changed
+    before = read(folder)
+
+    changed = keep(given("smtp_password", OTHER_SMTP_PASSWORD))
+    assert changed.changed and states(changed)["smtp_password"] == "given"
+    assert read(folder) == {**before, "smtp_password": OTHER_SMTP_PASSWORD}
+
+    rotated = given("jwt_secret", GIVEN_JWT_SECRET)
+    rotated[-1] = {**rotated[-1], "value": OTHER_SMTP_PASSWORD}
+    planned = keep(rotated, "--check")
+    assert planned.changed and read(folder)["jwt_secret"] == before["jwt_secret"]
+    assert keep(rotated).result["secrets"] and states(planned)["anon_key"] == "derived"
+    after = read(folder)
+    assert after["jwt_secret"] == GIVEN_JWT_SECRET and after["anon_key"] != before["anon_key"]
+    assert claims_of(after["anon_key"], GIVEN_JWT_SECRET)["role"] == "anon"
+    assert not keep(rotated).changed
+
+
+def test_a_lost_file_is_refused_and_nothing_else_is_written(keep, folder):
+    assert keep(DECLARED).changed
+    (folder / "postgres_password").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for options in (["--check"], []):
+        refused = keep(given("smtp_password", OTHER_SMTP_PASSWORD), *options)
+        assert f"secret postgres_password in {folder}: its file is gone; restore it from the backup" in refused.error
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_lost_store_is_not_filled_anew(keep, folder, tmp_path):
+    (tmp_path / "db-data").mkdir()
+    refused = keep(DECLARED, witnesses=[str(tmp_path / "db-data")])
+    assert str(tmp_path / "db-data") in refused.error and "restore it from the backup" in refused.error
+    assert not folder.exists()
+
+
+def test_given_values_that_will_not_do_are_named_and_not_shown(keep, folder):
+    weak = [{"name": "short", "value": "Zq8"}, {"name": "quoted", "value": "Rt5'xM2kWv9LbN7cHj"}]
+    refused = keep(weak)
+    assert "secret short: its value has 3 characters" in refused.error
+    assert "secret quoted: its value contains a quotation mark" in refused.error
+    assert not folder.exists()
