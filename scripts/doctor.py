@@ -59,7 +59,8 @@ def faults(machine: Machine) -> list[str]:
     if machine.registry_port_taken:
         host, port = REGISTRY
         found.append(f"{host}:{port} is in use; the lab's registry needs it: end what listens there (ss -ltnp)")
-    if machine.disk < DISK_GIB:
+    # A lab that is there has taken its share already.
+    if machine.disk < DISK_GIB and LAB_NETWORK not in dict(machine.networks):
         found.append(
             f"{machine.disk_path} has {machine.disk:.0f} GiB free, the lab needs {DISK_GIB}: free some, "
             "or move Docker's data (data-root in /etc/docker/daemon.json)"

@@ -13,14 +13,16 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.vars import merge_hash
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import numbered
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import Inventory, find_faults
 
 ARGUMENTS: dict[str, Any] = {
     "services": {"type": "list", "elements": "str", "required": True},
     "catalog": {"type": "dict", "required": True},
+    "overrides": {"type": "dict", "default": {}},
     "apps": {"type": "dict", "default": {}},
-    "app_keys": {"type": "list", "elements": "str", "default": ["domain", "health", "port", "public"], "no_log": False},
+    "app_keys": {"type": "list", "elements": "str", "default": ["domain", "port", "public"], "no_log": False},
     "images": {"type": "dict", "default": {}},
     "require_digests": {"type": "bool", "default": False},
     "domains": {"type": "dict", "default": {}},
@@ -44,6 +46,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        for name, change in args["overrides"].items():
+            if name in args["catalog"]:
+                args["catalog"][name] = merge_hash(args["catalog"][name], change)
         for key in ("catalog", "apps"):
             args[key] = {name: self._with_sources(entry) for name, entry in args[key].items()}
         args = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders import (
     PLACEHOLDER,
     secret_names,
@@ -25,8 +25,15 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders i
     unknown_filters,
 )
 
+# Label of a container that tells which settings it was made with. Compose's own (com.docker.compose.config-hash) does
+# not compare: Compose 2.26 computes it with an env file's path in "config --hash" and without it in "up".
+FINGERPRINT = "groundwork.fingerprint"
 # What Compose itself would interpolate: a dollar that is not doubled (Compose file reference, "Interpolation").
 INTERPOLATION = re.compile(r"(?<!\$)(?:\$\$)*\$(?!\$)")
+# One line of an env file in single quotes, which Compose takes literally, for each entry.
+QUOTABLE = re.compile(r"(?:[^=\n]+='(?:[^'\n]*[^'\n\\])?'\n)*")
+# Stands for the file with those environment entries that mention a secret; no container sees it under this name.
+ENVIRONMENT = "/environment.env"
 NOT_FOR_TRIAL = ("container_name", "depends_on", "ports")
 
 
@@ -83,7 +90,7 @@ def build_unit(name: str, services: Mapping[str, Any], networks: Mapping[str, An
         environment = {key: _scalar(value) for key, value in (entry.pop("environment", None) or {}).items()}
         secret = {key: value for key, value in environment.items() if secret_names(value)}
         if secret:
-            files.append(ConfigFile(service, "/environment.env", _env_text(secret), 0o400, 0, 0))
+            files.append(ConfigFile(service, ENVIRONMENT, _env_text(secret), 0o400, 0, 0))
         entry["environment"] = {key: value for key, value in environment.items() if key not in secret}
         plain[service] = entry
     return Unit(name, plain, networks, volumes, tuple(files))
@@ -92,8 +99,13 @@ def build_unit(name: str, services: Mapping[str, Any], networks: Mapping[str, An
 def _config_file(service: str, path: str, spec: Mapping[str, Any]) -> ConfigFile:
     text = str(spec["content"])
     default_mode = "0400" if secret_names(text) else "0444"
-    mode = int(str(spec.get("mode") or default_mode), 8)
-    return ConfigFile(service, path, text, mode, int(spec.get("uid") or 0), int(spec.get("gid") or 0))
+    mode, owner = spec.get("mode") or default_mode, [spec.get(key) or 0 for key in ("uid", "gid")]
+    # YAML reads 0400 without quotes as the number 256.
+    if not isinstance(mode, str) or not re.fullmatch(r"0?[0-7]{3}", mode):
+        raise GroundworkError(f"service {service}: {path}", f"mode {mode} is no octal text", 'quote it: "0400"')
+    if not all(str(value).isdigit() for value in owner):
+        raise GroundworkError(f"service {service}: {path}", "uid and gid are not both numbers", "give them as numbers")
+    return ConfigFile(service, path, text, int(mode, 8), int(owner[0]), int(owner[1]))
 
 
 def _scalar(value: Any) -> str:
@@ -120,8 +132,9 @@ def document(unit: Unit, store: str, secrets: Mapping[str, str]) -> dict[str, An
         mounts = list(entry.pop("volumes", None) or [])
         for file in unit.files_of(service):
             source = f"{store}/{file.stored_as(secrets)}"
-            if file.path == "/environment.env":
-                entry["env_file"] = [source]
+            if file.path == ENVIRONMENT:
+                own = entry.get("env_file") or []
+                entry["env_file"] = [*([own] if isinstance(own, (str, dict)) else own), source]
             else:
                 mounts.append(
                     {
@@ -134,7 +147,10 @@ def document(unit: Unit, store: str, secrets: Mapping[str, str]) -> dict[str, An
                 )
         if mounts:
             entry["volumes"] = mounts
-        services[service] = {key: value for key, value in entry.items() if value not in ({}, [])}
+        entry = {key: value for key, value in entry.items() if value not in ({}, [])}
+        labels = entry.get("labels") or {}
+        own = labels if isinstance(labels, Mapping) else dict(label.partition("=")[::2] for label in labels)
+        services[service] = {**entry, "labels": {**own, FINGERPRINT: digest(entry)}}
     result: dict[str, Any] = {"name": unit.name, "services": services}
     for key, value in (("networks", unit.networks), ("volumes", unit.volumes)):
         if value:
@@ -152,16 +168,18 @@ def with_images(doc: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, 
     return {**doc, "services": {name: {**entry, "image": images[name]} for name, entry in doc["services"].items()}}
 
 
-def trial(doc: Mapping[str, Any], services: set[str]) -> dict[str, Any]:
+def trial(doc: Mapping[str, Any], services: set[str], networks: set[str]) -> dict[str, Any]:
     """A document that starts the given services beside the running ones.
 
     No ports, no aliases, another name: nothing reaches them but their own health check. Services that own a volume
-    cannot run twice and are left out.
+    cannot run twice and are left out, and so are those on a network that only the release itself will make.
+
+    networks: names, as in the document, of the networks that are there.
     """
     chosen = {}
     for name in sorted(services):
         entry = doc["services"][name]
-        if not runs_twice(entry):
+        if not runs_twice(entry) or not networks.issuperset(entry.get("networks") or {}):
             continue
         copy = {key: value for key, value in entry.items() if key not in NOT_FOR_TRIAL}
         copy["networks"] = {network: {} for network in entry.get("networks") or {}}
@@ -200,9 +218,19 @@ def find_unit_faults(unit: Unit) -> list[Fault]:
         where = f"{unit.name}: service {file.service}: {file.path}"
         for how in sorted(unknown_filters(file.text)):
             faults.append(Fault(where, f"unknown secret filter {how}", "use urlencode, json or sql"))
-        if file.path == "/environment.env" and re.search(r"='[^\n]*'[^\n]*'\n", file.text):
-            faults.append(Fault(where, "a value beside a secret has a single quote", "write it without one"))
+        if file.path == ENVIRONMENT and not QUOTABLE.fullmatch(file.text):
+            cause = "an environment value beside a secret has a quote, a line break or a backslash at its end"
+            faults.append(Fault(where, cause, "write it without"))
     return faults
+
+
+def find_missing_secrets(unit: Unit, secrets: Mapping[str, str]) -> list[Fault]:
+    """Secrets that a unit names and the store does not have: their names would be deployed as if they were values."""
+    missing = {(file.service, name) for file in unit.files for name in secret_names(file.text) - secrets.keys()}
+    return [
+        Fault(f"{unit.name}: service {service}", f"there is no secret {name}", "declare it, or correct the name")
+        for service, name in sorted(missing)
+    ]
 
 
 def _text_faults(where: str, node: Any, seen: set[str], path: str = "") -> list[Fault]:

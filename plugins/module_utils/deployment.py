@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import Container, DockerEngine
@@ -40,6 +41,9 @@ class Plan:
 
     @property
     def changed(self) -> bool:
+        if self.current is None and not self.replaced:
+            # Nothing was ever deployed and nothing is asked for.
+            return False
         return self.release is None or self.release != self.current or bool(self.down)
 
 
@@ -78,8 +82,7 @@ class Deployer:
         current, release = self.folder.current(), self.folder.find(digest)
         old = self.folder.manifest(current).document["services"] if current else {}
         running = self.engine.containers(unit.name) if self.engine.available() else []
-        serving = {container.service for container in running if container.serves}
-        down = tuple(sorted(set(doc["services"]) - serving)) if current and release == current else ()
+        down = self._not_as_released(current, running) if current and release == current else ()
         return Plan(
             digest=digest,
             release=release,
@@ -91,21 +94,30 @@ class Deployer:
             after={"compose.yml": to_yaml(doc), **{file.printable_as: file.text for file in unit.files}},
         )
 
+    def _not_as_released(self, release: str, running: list[Container]) -> tuple[str, ...]:
+        """Services that do not serve, or that run with another release's settings because a run was killed."""
+        wanted = fingerprints(self.folder.manifest(release).document)
+        serving = {container.service: container.fingerprint for container in running if container.serves}
+        return tuple(sorted(service for service, value in wanted.items() if serving.get(service) != value))
+
     def deploy(self, unit: compose.Unit, commit: str, deployment: str, keep: int) -> Outcome:
         """Bring the unit to the release that its services describe."""
+        # A run that was killed may have left its trial behind, or the link.
+        trial_left = self.engine.remove_containers(f"{unit.name}-trial")
         plan = self.plan(unit)
         if not plan.changed:
+            if plan.current is not None:
+                self.folder.point_link()
             pruned = self._prune(keep)
-            return Outcome(bool(pruned), plan.current, self.folder.history().previous(), pruned=pruned)
-        # A run that was killed may have left its trial behind.
-        self.engine.remove_containers(f"{unit.name}-trial")
+            previous = self.folder.history().previous()
+            return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned=pruned)
         stored = self.folder.write_store(unit.files, self.secrets)
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
         if release != plan.current and plan.current is not None:
-            self._try_beside(unit.name, release)
+            self._try_beside(unit.name, release, plan.current)
         self._switch(unit.name, release, plan.current)
         history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
-        self.folder.make_current(release, history)
+        self.folder.make_current(history)
         return Outcome(True, release, history.previous(), plan.replaced or plan.down, plan.removed, self._prune(keep))
 
     def rollback_target(self, release: str | None) -> str:
@@ -127,7 +139,7 @@ class Deployer:
         back = history.taken_back_to(target)
         if not back.activations or back.activations[-1].release != target:
             back = history.activate(Activation(target, target, utc_now().isoformat()))
-        self.folder.make_current(target, back)
+        self.folder.make_current(back)
         return Outcome(True, target, current)
 
     def _stage(self, unit: compose.Unit, digest: str, commit: str, stored: list[str]) -> str:
@@ -142,21 +154,21 @@ class Deployer:
         self.folder.write_release(manifest, compose.with_images(doc, images), unit.files)
         return name
 
-    def _try_beside(self, unit: str, release: str) -> None:
+    def _try_beside(self, unit: str, release: str, current: str) -> None:
         """Start what changed beside what runs; the running release is not touched when that fails."""
-        compose_file = self.folder.compose_file(release)
-        running = {c.service: c.config_hash for c in self.engine.containers(unit)}
-        hashes = self.engine.config_hashes(unit, compose_file)
-        changed = {service for service, value in hashes.items() if running.get(service) not in (None, value)}
         manifest = self.folder.manifest(release)
-        doc = compose.trial(compose.with_images(manifest.document, manifest.images), changed)
+        running = {container.service: container.fingerprint for container in self.engine.containers(unit)}
+        wanted = fingerprints(manifest.document)
+        changed = {service for service, value in wanted.items() if running.get(service) not in (None, value)}
+        networks = set(self.folder.manifest(current).document.get("networks") or {})
+        doc = compose.trial(compose.with_images(manifest.document, manifest.images), changed, networks)
         if not doc["services"]:
             return
         project, path = doc["name"], self.folder.write_trial(to_yaml(doc))
         try:
             complaint = self.engine.up(project, path, self.timeout)
             if complaint is not None:
-                cause = f"{self._symptoms(project, complaint)}\nrelease {self.folder.current()} serves on, untouched"
+                cause = f"{self._symptoms(project, complaint)}\nrelease {current} serves on, untouched"
                 remedy = "correct the service's image or settings, then run again"
                 raise GroundworkError(f"release {release} of {unit}", f"it did not become healthy: {cause}", remedy)
         finally:
@@ -164,6 +176,10 @@ class Deployer:
             os.unlink(path)
 
     def _switch(self, unit: str, release: str, current: str | None) -> None:
+        if not self.folder.manifest(release).document["services"]:
+            # Compose has no word for a project without services.
+            self.engine.remove_containers(unit)
+            return
         complaint = self.engine.up(unit, self.folder.compose_file(release), self.timeout)
         if complaint is None:
             return
@@ -190,8 +206,14 @@ class Deployer:
     def _prune(self, keep: int) -> tuple[str, ...]:
         removed = to_prune(self.folder.names(), self.folder.history(), self.folder.current(), keep)
         if removed:
+            self.folder.make_current(self.folder.history().without(removed))
             self.folder.remove(removed)
         return tuple(sorted(removed))
+
+
+def fingerprints(document: Mapping[str, Any]) -> dict[str, str]:
+    """What each service's container has to be labelled with."""
+    return {service: entry["labels"][compose.FINGERPRINT] for service, entry in document["services"].items()}
 
 
 def _state(container: Container) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.groundwork.supabase.plugins.module_utils.compose import FINGERPRINT
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 
 # (argument vector, standard input) -> (return code, standard output, standard error)
@@ -17,7 +18,7 @@ Runner = Callable[[list[str], str], "tuple[int, str, str]"]
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
-CONFIG_HASH = "com.docker.compose.config-hash"
+ONE_OFF = "com.docker.compose.oneoff"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Container:
     exit_code: int
     started: str
     image: str
-    config_hash: str
+    fingerprint: str
     probe: str
 
     @property
@@ -52,9 +53,14 @@ def container_from_inspect(raw: Mapping[str, Any]) -> Container:
         exit_code=int(state.get("ExitCode") or 0),
         started=state.get("StartedAt") or "",
         image=config["Image"],
-        config_hash=config["Labels"].get(CONFIG_HASH, ""),
+        fingerprint=config["Labels"].get(FINGERPRINT, ""),
         probe=(probes[-1].get("Output") or "").strip() if probes else "",
     )
+
+
+def one_off(raw: Mapping[str, Any]) -> bool:
+    """Whether a person started the container with ``docker compose run``."""
+    return bool(raw["Config"]["Labels"].get(ONE_OFF) == "True")
 
 
 class DockerEngine:
@@ -74,12 +80,8 @@ class DockerEngine:
         if not ids:
             return []
         raw = json.loads(self._output(["docker", "inspect", *ids]))
-        return sorted((container_from_inspect(element) for element in raw), key=lambda c: c.name)
-
-    def config_hashes(self, project: str, compose_file: str) -> dict[str, str]:
-        """Compose's own fingerprint of each service: a container with another one will be recreated."""
-        output = self._output([*self._compose(project, compose_file), "config", "--hash", "*"])
-        return dict(line.split() for line in output.splitlines() if line.strip())
+        containers = [container_from_inspect(element) for element in raw if not one_off(element)]
+        return sorted(containers, key=lambda container: container.name)
 
     def validate(self, project: str, document_text: str) -> None:
         command = ["docker", "compose", "--project-name", project, "--file", "-", "config", "--quiet"]
@@ -105,10 +107,12 @@ class DockerEngine:
         code, _out, err = self._run([*command, "--quiet-pull", "--wait", "--wait-timeout", str(timeout)], "")
         return None if code == 0 else err.strip()
 
-    def remove_containers(self, project: str) -> None:
+    def remove_containers(self, project: str) -> bool:
+        """Whether there was any."""
         names = [container.name for container in self.containers(project)]
         if names:
             self._output(["docker", "rm", "--force", *names])
+        return bool(names)
 
     def logs(self, container: str, lines: int) -> list[str]:
         code, out, err = self._run(["docker", "logs", "--tail", str(lines), container], "")

@@ -53,6 +53,11 @@ def apply(connection: psycopg.Connection[Any], migration: Migration) -> None:
 
     at = 0
     try:
+        # A file may leave settings behind, a dumped one an empty search_path. The CLI resets them, too; the lock stays.
+        lock_timeout = connection.execute("show lock_timeout").fetchone()[0]  # type: ignore[index]
+        connection.execute("reset all")
+        connection.execute("reset session authorization")
+        connection.execute("select set_config('lock_timeout', %s, false)", [lock_timeout])
         with connection.transaction():
             connection.execute(CREATE)
             for statement in migration.statements:

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.sql_statements import split_statements
 
+# Statements that would end the file's transaction early, so that a failure could not be taken back.
+TRANSACTION = re.compile(
+    r"(?:begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b", re.IGNORECASE
+)
+COMMENT = re.compile(r"\s+|--[^\n]*(?:\n|$)|/\*.*?\*/", re.DOTALL)
 FILE_NAME = re.compile(r"([0-9]+)_(.*)\.sql")
 
 
@@ -37,6 +42,7 @@ def read_migrations(files: Mapping[str, str]) -> list[Migration]:
             migrations.append(Migration(match.group(1), match.group(2), tuple(split_statements(text))))
         else:
             faults.append(Fault(f"migration {file_name}", "its name has no version", "call it VERSION_NAME.sql"))
+        faults.extend(_transaction_faults(migrations[-1]) if match else [])
     migrations.sort(key=lambda migration: int(migration.version))
     for first, second in zip(migrations, migrations[1:]):
         if int(first.version) == int(second.version):
@@ -44,6 +50,26 @@ def read_migrations(files: Mapping[str, str]) -> list[Migration]:
             faults.append(Fault(f"migration {second.file_name}", cause, "give one of them a later version"))
     Faults.raise_all(faults)
     return migrations
+
+
+def _transaction_faults(migration: Migration) -> list[Fault]:
+    return [
+        Fault(
+            f"migration {migration.file_name}",
+            f"statement {number} begins or ends a transaction",
+            "remove it; each file is one transaction",
+        )
+        for number, statement in enumerate(migration.statements, 1)
+        if TRANSACTION.match(_code(statement))
+    ]
+
+
+def _code(statement: str) -> str:
+    """A statement without the comments in front of it."""
+    position = 0
+    while match := COMMENT.match(statement, position):
+        position = match.end()
+    return statement[position:]
 
 
 def pending(migrations: list[Migration], applied: Iterable[str]) -> list[Migration]:

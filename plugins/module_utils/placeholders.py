@@ -49,6 +49,9 @@ def substitute(text: str, secrets: Mapping[str, str]) -> str:
 
 def mask(text: str, values: Iterable[str]) -> str:
     """Text without any of the values, longest first so that no tail is left over. Short values are left alone."""
-    for value in sorted((v for v in values if len(v) >= 8), key=len, reverse=True):
-        text = text.replace(value, MASK)
+    shapes = {
+        shape for value in values if len(value) >= 8 for shape in (value, *(how(value) for how in FILTERS.values()))
+    }
+    for shape in sorted(shapes, key=len, reverse=True):
+        text = text.replace(shape, MASK)
     return text

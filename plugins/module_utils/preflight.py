@@ -70,6 +70,7 @@ class Inventory:
     now: datetime
     services: tuple[str, ...] = ()
     catalog: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     apps: Mapping[str, Any] = field(default_factory=dict)
     app_keys: tuple[str, ...] = ()
     images: Mapping[str, Any] = field(default_factory=dict)
@@ -116,6 +117,9 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(f"service {name}", "there is no such service", _suggest(name, inventory.catalog))
         if inventory.services.count(name) > 1:
             yield Fault(f"service {name}", "it is chosen more than once", "keep one")
+    for what, names in (("override", inventory.overrides), ("image", inventory.images)):
+        for name in sorted(set(names) - set(inventory.catalog)):
+            yield Fault(f"{what} for {name}", "there is no such service", _suggest(name, inventory.catalog))
     for name in sorted(chosen & set(inventory.apps)):
         yield Fault(f"app {name}", "a service has the same name", "rename the app")
     for name, where, entry in inventory.entries():

@@ -86,7 +86,7 @@ def to_prune(names: list[str], history: History, current: str | None, keep: int)
 
 def units_below(root: str) -> list[str]:
     """Units that have a current release."""
-    return sorted(link.parent.name for link in Path(root).glob("*/current"))
+    return sorted(path.parent.name for path in Path(root).glob("*/history.json"))
 
 
 class ReleaseFolder:
@@ -136,11 +136,9 @@ class ReleaseFolder:
         return str(self.releases / name / "compose.yml")
 
     def current(self) -> str | None:
-        link = self.path / "current"
-        if not link.is_symlink():
-            return None
-        name = Path(os.readlink(link)).name
-        return name if (self.releases / name / "manifest.json").is_file() else None
+        """The release that serves: the last activation. The link of that name is for people."""
+        activations = self.history().activations
+        return activations[-1].release if activations else None
 
     def history(self) -> History:
         path = self.path / "history.json"
@@ -185,14 +183,21 @@ class ReleaseFolder:
         _write(path, text, 0o400)
         return str(path)
 
-    def make_current(self, name: str, history: History) -> None:
-        """Point ``current`` at a release; history first, so that a kill in between only repeats the last step."""
+    def make_current(self, history: History) -> None:
+        """Make a history's last activation current. One file decides, so a kill leaves the old state or the new."""
         text = json.dumps([asdict(entry) for entry in history.activations], indent=2)
         _write(self.path / "history.json", text + "\n", 0o600)
-        link = self.path / ".current.new"
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"releases/{name}")
-        os.replace(link, self.path / "current")
+        self.point_link()
+
+    def point_link(self) -> None:
+        """Point the link ``current`` at the release that serves, where a killed run left it behind."""
+        link, target = self.path / "current", f"releases/{self.current()}"
+        if link.is_symlink() and os.readlink(link) == target:
+            return
+        beside = self.path / ".current.new"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(target)
+        os.replace(beside, link)
 
     def printable(self, name: str | None) -> dict[str, str]:
         """Every text of a release, by file name, secrets as placeholders: one side of a diff."""
@@ -208,7 +213,10 @@ class ReleaseFolder:
     def remove(self, names: set[str]) -> None:
         """Remove releases, then the stored files that no release names any more."""
         for name in names:
-            shutil.rmtree(self.releases / name)
+            # Out of the way first: half a release must not be taken for a whole one.
+            os.rename(self.releases / name, self.releases / f".{name}.gone")
+        for leftover in self.releases.glob(".*"):
+            shutil.rmtree(leftover)
         needed = {stored for name in self.names() for stored in self.manifest(name).stored}
         for path in self.store.iterdir() if self.store.is_dir() else []:
             if path.name not in needed:

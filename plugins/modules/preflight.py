@@ -39,6 +39,10 @@ options:
     description: All services that there are, by name, in the Compose file's syntax plus C(files).
     type: dict
     required: true
+  overrides:
+    description: Changes to entries of the catalog, by name, combined into them before they are looked at.
+    type: dict
+    default: {}
   apps:
     description: Services of applications, by name, in the same syntax plus the keys in O(app_keys).
     type: dict
@@ -47,9 +51,9 @@ options:
     description: Keys that an app may have beyond those of Compose.
     type: list
     elements: str
-    default: [domain, health, port, public]
+    default: [domain, port, public]
   images:
-    description: References of images, by name.
+    description: References of images, by the name of the service that gets another image than the catalog has.
     type: dict
     default: {}
   require_digests:

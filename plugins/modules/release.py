@@ -153,13 +153,15 @@ units:
       elements: str
 """
 
+import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils import compose
-from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import Deployer, deployed_last
+from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import Deployer, Outcome, deployed_last
 from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders import mask
 from ansible_collections.groundwork.supabase.plugins.module_utils.releases import ReleaseFolder, units_below
 from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
 
@@ -178,17 +180,20 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     unit = compose.build_unit(params["name"], params["services"], params["networks"], params["volumes"])
     Faults.raise_all(compose.find_unit_faults(unit))
     host = deployer(module, unit.name)
-    plan = host.plan(unit)
+    if module.check_mode:
+        plan = host.plan(unit)
+        outcome = Outcome(plan.changed, plan.current, host.folder.history().previous())
+    else:
+        # In a dry run secrets may be missing: the same run would have made them.
+        Faults.raise_all(compose.find_missing_secrets(unit, host.secrets))
+        with host.folder.lock(host.timeout):
+            plan = host.plan(unit)
+            outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
+    report = {"name": unit.name, "current": outcome.release, "previous": outcome.previous, "pruned": outcome.pruned}
+    report.update(replaced=plan.replaced or plan.down, removed=plan.removed)
     diff = [entry for entry in diff if entry["before"] != entry["after"]]
-    report: dict[str, Any] = {"name": unit.name, "current": plan.current, "pruned": [], "removed": plan.removed}
-    report.update(previous=host.folder.history().previous(), replaced=plan.replaced or plan.down)
-    if module.check_mode:
-        return {"changed": plan.changed, "diff": diff, "units": [report]}
-    with host.folder.lock(host.timeout):
-        outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
-    report.update(current=outcome.release, previous=outcome.previous, pruned=outcome.pruned)
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
 
 
@@ -196,22 +201,32 @@ def difference(name: str, before: str, after: str) -> dict[str, str]:
     return {"before_header": name, "after_header": name, "before": before, "after": after}
 
 
+def units_to_roll_back(root: str, name: str | None, release: str | None) -> list[str]:
+    """The named unit, those that have the named release, or those that the newest deployment changed."""
+    folders = {unit: ReleaseFolder(root, unit) for unit in ([name] if name else units_below(root))}
+    if name is not None:
+        return [name]
+    if release is not None:
+        return [unit for unit, folder in folders.items() if release in folder.names()]
+    # A unit's first release has nothing before it to go back to, and the others must not wait for it.
+    histories = {unit: folder.history() for unit, folder in folders.items()}
+    newest = deployed_last({unit: history.activations[-1] for unit, history in histories.items()})
+    return [unit for unit in newest if histories[unit].previous()] or newest
+
+
 def rolled_back(module: AnsibleModule) -> dict[str, Any]:
     root, name, release = (module.params[key] for key in ("root", "name", "release"))
-    units = [name] if name else units_below(root)
-    if name is None and release is None:
-        history = {unit: ReleaseFolder(root, unit).history().activations for unit in units}
-        units = deployed_last({unit: entries[-1] if entries else None for unit, entries in history.items()})
-    elif name is None:
-        units = [unit for unit in units if release in ReleaseFolder(root, unit).names()]
-    if not units:
-        cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
-        raise GroundworkError("rollback", cause, "list the releases with release_info")
-    # Every unit's target is known before the first one is touched.
-    hosts = [deployer(module, unit) for unit in units]
-    targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
-    for host, target, _current in [] if module.check_mode else targets:
-        with host.folder.lock(host.timeout):
+    with contextlib.ExitStack() as locks:
+        for unit in [] if module.check_mode else ([name] if name else units_below(root)):
+            locks.enter_context(ReleaseFolder(root, unit).lock(module.params["timeout"]))
+        units = units_to_roll_back(root, name, release)
+        if not units:
+            cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
+            raise GroundworkError("rollback", cause, "list the releases with release_info")
+        # Every unit's target is known before the first one is touched.
+        hosts = [deployer(module, unit) for unit in units]
+        targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
+        for host, target, _current in [] if module.check_mode else targets:
             host.roll_back(target)
     return {
         "changed": any(target != current for _host, target, current in targets),
@@ -222,6 +237,15 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
         ],
         "units": [{"name": host.folder.unit, "current": to, "previous": current} for host, to, current in targets],
     }
+
+
+def without_secrets(module: AnsibleModule, text: str) -> str:
+    """An error's text, which may quote what the engine or Compose said, without any value of the store."""
+    try:
+        return mask(text, read_values(module.params["secrets_dir"]).values())
+    except GroundworkError:
+        # The store itself is what is wrong; then nothing of it has been read.
+        return text
 
 
 def main() -> None:
@@ -246,7 +270,7 @@ def main() -> None:
     try:
         result = {"present": present, "rolled_back": rolled_back}[module.params["state"]](module)
     except GroundworkError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=without_secrets(module, str(error)))
     module.exit_json(**result)
 
 

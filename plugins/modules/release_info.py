@@ -74,7 +74,7 @@ units:
       type: list
       elements: dict
     ailing:
-      description: Services that do not run, or whose health check fails.
+      description: Services that are missing, do not run, or whose health check fails.
       type: list
       elements: str
 """
@@ -92,15 +92,17 @@ def picked(value: object, *names: str) -> dict[str, Any]:
 
 
 def describe(folder: ReleaseFolder, engine: DockerEngine) -> dict[str, Any]:
-    containers = engine.containers(folder.unit)
+    containers, current = engine.containers(folder.unit), folder.current()
+    wanted = set(folder.manifest(current).document["services"]) if current else set()
+    serving = {container.service for container in containers if container.serves}
     manifests = [folder.manifest(name) for name in folder.names()]
     return {
         "name": folder.unit,
-        "current": folder.current(),
+        "current": current,
         "previous": folder.history().previous(),
         "releases": [picked(manifest, "name", "created", "commit", "images") for manifest in manifests],
         "services": [picked(container, "service", "state", "health", "image", "started") for container in containers],
-        "ailing": [container.service for container in containers if not container.serves],
+        "ailing": sorted((wanted | {container.service for container in containers}) - serving),
     }
 
 

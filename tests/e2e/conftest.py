@@ -50,7 +50,9 @@ def play() -> Callable[..., PlayResult]:
     def run(name: str, *arguments: str, expect: int | None = 0) -> PlayResult:
         command = playbook_command(name, *arguments)
         environment = playbook_environment()
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=900
+        )
         output = done.stdout + done.stderr
         if expect is not None:
             assert done.returncode == expect, output[-6000:]

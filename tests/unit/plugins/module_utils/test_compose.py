@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils import compose
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders import mask, secret_names, substitute
 
 SECRETS = {"jwt_secret": "s3cr3t-value-of-forty-characters", "password": "p@ss/word's"}
@@ -60,6 +62,13 @@ def test_a_rotated_secret_changes_the_document_without_showing():
     assert "another-long-value" not in str(after)
 
 
+def test_every_service_is_labelled_with_what_it_was_made_from():
+    before = document(auth=auth(labels=["team=a"]))["services"]["auth"]["labels"]
+    after = document(auth=auth(labels={"team": "a"}, init=True))["services"]["auth"]["labels"]
+    assert before["team"] == after["team"] == "a"
+    assert before[compose.FINGERPRINT] != after[compose.FINGERPRINT]
+
+
 def test_owner_and_mode_count():
     plain = {"/etc/plain": {"content": "x"}}
     owned = {"/etc/plain": {"content": "x", "uid": 999}}
@@ -77,7 +86,7 @@ def test_the_order_of_services_does_not_matter():
 
 def test_a_trial_has_no_ports_no_aliases_no_dependencies():
     entry = auth(ports=["80:80"], depends_on={"db": {"condition": "service_healthy"}}, restart="unless-stopped")
-    doc = compose.trial(document(auth=entry), {"auth"})
+    doc = compose.trial(document(auth=entry), {"auth"}, set(NETWORKS))
     copy = doc["services"]["auth-trial"]
     assert "ports" not in copy and "depends_on" not in copy
     assert copy["networks"] == {"services": {}, "data": {}}
@@ -88,7 +97,35 @@ def test_a_trial_has_no_ports_no_aliases_no_dependencies():
 
 def test_a_service_with_a_volume_is_not_tried():
     doc = document(db=auth(volumes=["db-data:/var/lib/postgresql/data"]), auth=auth())
-    assert list(compose.trial(doc, {"db", "auth"})["services"]) == ["auth-trial"]
+    assert list(compose.trial(doc, {"db", "auth"}, set(NETWORKS))["services"]) == ["auth-trial"]
+
+
+def test_a_service_on_a_network_that_is_yet_to_be_made_is_not_tried():
+    assert compose.trial(document(auth=auth()), {"auth"}, {"services"})["services"] == {}
+
+
+def test_an_env_file_of_ones_own_stays():
+    entry = document(auth=auth(env_file="/etc/own.env"))["services"]["auth"]
+    assert entry["env_file"][0] == "/etc/own.env" and len(entry["env_file"]) == 2
+
+
+@pytest.mark.parametrize("spec", [{"mode": 256}, {"mode": 444}, {"mode": "rw"}, {"uid": "postgres"}])
+def test_a_mode_without_quotes_and_a_name_for_a_number_are_refused(spec):
+    with pytest.raises(GroundworkError, match=r"service auth: /x"):
+        unit(auth=auth(files={"/x": {"content": "x", **spec}}))
+
+
+@pytest.mark.parametrize("value", ["it's ${secret:password}", "${secret:password}\\", "a\n${secret:password}"])
+def test_what_an_env_file_cannot_hold_is_a_fault(value):
+    faults = compose.find_unit_faults(unit(auth=auth(environment={"A": value, "B": "${secret:password}"})))
+    assert "has a quote, a line break or a backslash" in str(faults[0])
+
+
+def test_a_secret_that_nobody_made_is_a_fault():
+    faults = compose.find_missing_secrets(unit(auth=auth()), {})
+    assert [str(fault) for fault in faults] == [
+        "supabase: service auth: there is no secret jwt_secret; declare it, or correct the name"
+    ]
 
 
 def test_faults_are_reported_together():
@@ -119,3 +156,4 @@ def test_placeholders():
 
 def test_mask_hides_the_longest_first_and_leaves_short_words():
     assert mask("abcdefgh-tail abc", ["abcdefgh", "abcdefgh-tail", "abc"]) == "******** abc"
+    assert mask("postgres://u:ab%2Bcd%2Fef@db", ["ab+cd/ef"]) == "postgres://u:********@db"

@@ -50,7 +50,7 @@ INSPECT = {
     },
     "Config": {
         "Image": "auth:1",
-        "Labels": {"com.docker.compose.service": "auth", "com.docker.compose.config-hash": "abc"},
+        "Labels": {"com.docker.compose.service": "auth", "groundwork.fingerprint": "abc"},
     },
 }
 
@@ -58,6 +58,7 @@ INSPECT = {
 def test_an_unhealthy_container_does_not_serve():
     container = container_from_inspect(INSPECT)
     assert (container.service, container.health, container.probe) == ("auth", "unhealthy", "connection refused")
+    assert container.fingerprint == "abc"
     assert not container.serves
 
 

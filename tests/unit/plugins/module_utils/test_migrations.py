@@ -61,3 +61,15 @@ def test_a_late_file_and_a_lost_file_stop_the_run():
         pending(migrations, ["2", "3"])
     assert "migration 2: it was applied" in str(error.value)
     assert "1_a.sql: it is older than 3" in str(error.value)
+
+
+@pytest.mark.parametrize("statement", ["begin", "-- note\nCOMMIT", "/* a */ start transaction", "rollback to x", "END"])
+def test_a_statement_that_ends_the_transaction_is_refused(statement):
+    with pytest.raises(GroundworkError, match="statement 2 begins or ends a transaction"):
+        read_migrations({"1_a.sql": f"select 1; {statement}; select 2;"})
+
+
+def test_words_that_only_look_like_it_are_not():
+    assert read_migrations(
+        {"1_a.sql": "create table ending (); do $$ begin commit; end $$; comment on table a is 'end';"}
+    )

@@ -82,10 +82,32 @@ def test_the_store_has_the_secret_and_the_release_the_placeholder(folder):
 def test_current_moves_with_the_history(folder):
     write(folder, "r-1")
     write(folder, "r-2")
-    folder.make_current("r-1", history("r-1"))
-    folder.make_current("r-2", history("r-1", "r-2"))
+    folder.make_current(history("r-1"))
+    folder.make_current(history("r-1", "r-2"))
     assert folder.current() == "r-2"
+    assert (folder.path / "current" / "manifest.json").is_file()
     assert folder.history().previous() == "r-1"
+    assert releases.units_below(str(folder.path.parent)) == ["supabase"]
+
+
+def test_a_kill_between_history_and_link_changes_nothing_about_what_is_current(folder):
+    write(folder, "r-1")
+    write(folder, "r-2")
+    folder.make_current(history("r-1"))
+    folder.make_current(history("r-1", "r-2"))
+    (folder.path / "current").unlink()
+    (folder.path / "current").symlink_to("releases/r-1")
+    assert folder.current() == "r-2"
+    folder.point_link()
+    assert (folder.path / "current").resolve().name == "r-2"
+
+
+def test_a_prune_that_was_killed_is_completed(folder):
+    write(folder, "r-1")
+    write(folder, "r-2")
+    (folder.releases / "r-1").rename(folder.releases / ".r-1.gone")
+    folder.remove({"r-2"})
+    assert list(folder.releases.iterdir()) == []
 
 
 def test_a_half_written_release_does_not_exist(folder):
