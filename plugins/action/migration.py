@@ -21,7 +21,14 @@ class ActionModule(ActionBase):
         folder = Path(self._loader.path_dwim(str(args.get("path") or "")))
         if not folder.is_dir():
             raise AnsibleActionFail(f"folder {folder}: it does not exist on the controller; correct path")
-        args["files"] = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.sql"))}
+        args["files"] = {file.name: self._text(file) for file in sorted(folder.glob("*.sql")) if file.is_file()}
         name = "groundwork.supabase.migration"
         result: dict[str, Any] = self._execute_module(module_name=name, module_args=args, task_vars=task_vars or {})
         return result
+
+    def _text(self, file: Path) -> str:
+        try:
+            # A byte order mark, which editors on Windows write, is no part of the text.
+            return file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise AnsibleActionFail(f"migration {file.name}: it is not UTF-8 ({error}); convert it") from error

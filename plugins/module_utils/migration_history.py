@@ -19,11 +19,9 @@ ADVISORY_LOCK = 0x67726F756E64776F
 EXISTS = "select to_regclass('supabase_migrations.schema_migrations') is not null"
 CREATE = """
 create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (
-    version text not null primary key,
-    statements text[],
-    name text
-)
+create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
+alter table supabase_migrations.schema_migrations add column if not exists statements text[];
+alter table supabase_migrations.schema_migrations add column if not exists name text
 """
 RECORD = "insert into supabase_migrations.schema_migrations (version, statements, name) values (%s, %s, %s)"
 
@@ -47,24 +45,28 @@ def lock(connection: psycopg.Connection[Any], lock_timeout: int) -> None:
         raise GroundworkError("migrations", cause, "wait for that run to end, then run again") from error
 
 
-def apply(connection: psycopg.Connection[Any], migration: Migration) -> None:
-    """One migration and its row of the history in one transaction."""
+def apply(connection: psycopg.Connection[Any], migration: Migration, lock_timeout: int) -> None:
+    """One migration and its row of the history in one transaction.
+
+    lock_timeout: milliseconds that a statement waits for a lock.
+    """
     import psycopg
 
-    at = 0
+    at = "making the history"
     try:
         # A file may leave settings behind, a dumped one an empty search_path. The CLI resets them, too; the lock stays.
-        lock_timeout = connection.execute("show lock_timeout").fetchone()[0]  # type: ignore[index]
         connection.execute("reset all")
         connection.execute("reset session authorization")
-        connection.execute("select set_config('lock_timeout', %s, false)", [lock_timeout])
+        connection.execute("select set_config('lock_timeout', %s, false)", [str(lock_timeout)])
         with connection.transaction():
             connection.execute(CREATE)
-            for statement in migration.statements:
-                at += 1
+            for number, statement in enumerate(migration.statements, 1):
+                at = f"statement {number} of {len(migration.statements)}"
                 connection.execute(statement.encode())
+            at = "recording it in the history"
             connection.execute(RECORD, [migration.version, list(migration.statements), migration.name])
+            at = "committing it"
     except psycopg.Error as error:
-        cause = f"statement {at} of {len(migration.statements)} failed: {str(error).strip()}"
+        cause = f"{at} failed: {str(error).strip()}"
         remedy = "correct the file and run again; nothing of it was kept"
         raise GroundworkError(f"migration {migration.file_name}", cause, remedy) from error

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults
@@ -14,7 +14,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.sql_statements
 
 # Statements that would end the file's transaction early, so that a failure could not be taken back.
 TRANSACTION = re.compile(
-    r"(?:begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b", re.IGNORECASE
+    r"(?:begin|start\s+transaction|commit|end|rollback(?!.*\bto\b)|abort|prepare\s+transaction)\b", re.IGNORECASE
 )
 COMMENT = re.compile(r"\s+|--[^\n]*(?:\n|$)|/\*.*?\*/", re.DOTALL)
 FILE_NAME = re.compile(r"([0-9]+)_(.*)\.sql")
@@ -42,7 +42,6 @@ def read_migrations(files: Mapping[str, str]) -> list[Migration]:
             migrations.append(Migration(match.group(1), match.group(2), tuple(split_statements(text))))
         else:
             faults.append(Fault(f"migration {file_name}", "its name has no version", "call it VERSION_NAME.sql"))
-        faults.extend(_transaction_faults(migrations[-1]) if match else [])
     migrations.sort(key=lambda migration: int(migration.version))
     for first, second in zip(migrations, migrations[1:]):
         if int(first.version) == int(second.version):
@@ -72,26 +71,33 @@ def _code(statement: str) -> str:
     return statement[position:]
 
 
-def pending(migrations: list[Migration], applied: Iterable[str]) -> list[Migration]:
+def pending(migrations: list[Migration], applied: Sequence[str]) -> list[Migration]:
     """Migrations that the history does not have.
 
     Raises Faults where the history has versions that no file has, or where a pending migration is older than one that
     was applied: both mean that two lines of history met, which a person has to sort out.
     """
     known = {int(migration.version): migration for migration in migrations}
+    faults = [
+        Fault(f"migration {version}", "its row of the history has no number", "repair the history")
+        for version in applied
+        if not version.isdigit()
+    ]
+    Faults.raise_all(faults)
     done = {int(version) for version in applied}
     faults = [
         Fault(f"migration {version}", "it was applied, but no file has it", "restore the file, or repair the history")
         for version in sorted(done - known.keys())
     ]
     newest = max(done, default=-1)
-    result = []
+    result: list[Migration] = []
     for version, migration in known.items():
         if version in done:
             continue
         if version < newest:
             cause = f"it is older than {newest}, which was applied"
             faults.append(Fault(f"migration {migration.file_name}", cause, "give it a later version"))
+        faults.extend(_transaction_faults(migration))
         result.append(migration)
     Faults.raise_all(faults)
     return result

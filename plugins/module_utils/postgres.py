@@ -72,4 +72,4 @@ def connect(params: Mapping[str, Any]) -> psycopg.Connection[Any]:
         remedy = f"check that it runs and that {params['login_user']} may log in"
         # An answer with an SQLSTATE came from the server; without one nobody answered.
         kind = GroundworkError if error.sqlstate or "FATAL" in str(error) else Unreachable
-        raise kind(server, str(error).strip().splitlines()[-1], remedy) from error
+        raise kind(server, str(error).strip().splitlines()[0], remedy) from error

@@ -80,10 +80,16 @@ def let_in(module: AnsibleModule) -> list[str]:
     wanted = {role["name"]: role["secret"] for role in module.params["roles"]}
     missing = [] if module.check_mode else sorted(set(wanted.values()) - secrets.keys())
     Faults.raise_all(Fault(f"secret {name}", "the store lacks it", "declare it as a secret") for name in missing)
-    passwords = {name: secrets.get(secret, "") for name, secret in wanted.items()}
+    # In a dry run a secret may be missing: the same run would have made it.
+    passwords = {name: secrets[secret] for name, secret in wanted.items() if secret in secrets}
+    Faults.raise_all(
+        Fault(f"secret {wanted[name]}", "as a password it may only have ASCII characters", "give another value")
+        for name, password in passwords.items()
+        if not password.isascii()
+    )
     try:
         with connect(module.params) as connection:
-            todo = without_login(module.params, passwords)
+            todo = sorted([*without_login(module.params, passwords), *(wanted.keys() - passwords.keys())])
             if todo and not module.check_mode:
                 set_passwords(connection, {name: passwords[name] for name in todo})
     except Unreachable as error:

@@ -35,7 +35,7 @@ options:
     type: dict
     default: {}
   lock_timeout:
-    description: Milliseconds that a statement waits for a lock before the migration is given up.
+    description: Milliseconds that a statement waits for a lock, and that a run waits for another one to end.
     type: int
     default: 4000
 author:
@@ -90,7 +90,7 @@ def apply_pending(module: AnsibleModule, migrations: list[Migration]) -> dict[st
         todo = pending(migrations, applied)
         if not module.check_mode:
             for migration in todo:
-                migration_history.apply(connection, migration)
+                migration_history.apply(connection, migration, module.params["lock_timeout"])
     return report(todo, applied)
 
 

@@ -143,7 +143,7 @@ def test_two_runs_at_the_same_time_are_kept_apart(run, start, database, folder):
             other.execute("lock table busy")
             first = start("migration", {**arguments, "lock_timeout": 60000})
             wait_for(database, LOCK_IS_AWAITED)
-            second = run("migration", arguments)
+            second = run("migration", {**arguments, "lock_timeout": 300})
         first_outcome = first.wait()
     assert "another run is migrating this database" in second.error
     assert "run again" in second.error
@@ -163,10 +163,27 @@ def test_a_locked_table_is_not_waited_for_longer_than_asked(run, database, folde
     assert not database.has("before") and not database.has("supabase_migrations.schema_migrations")
 
 
+def test_a_file_does_not_feel_the_settings_of_the_one_before(run, database, folder):
+    # The head of every file that pg_dump writes, and a change of role.
+    head = "set statement_timeout = 54321; select pg_catalog.set_config('search_path', '', false); set role postgres;"
+    names = ("search_path", "statement_timeout", "role")
+    state = "create table {} as select " + ", ".join(f"current_setting('{name}') as {name}" for name in names)
+    files = {"1_before.sql": state.format("before"), "2_dump.sql": head, "3_after.sql": state.format("after")}
+    assert run("migration", {**folder(files), **database.login}).changed
+    assert database.query("table after") == database.query("table before")
+
+
+def test_a_file_that_ends_its_own_transaction_is_refused(run, database, folder):
+    files = {"1_first.sql": "create table first ()", "2_own.sql": "begin; create table own (); commit;"}
+    refused = run("migration", {**folder(files), **database.login})
+    assert "2_own.sql: statement 1 begins or ends a transaction" in refused.error
+    assert "2_own.sql: statement 3 begins or ends a transaction" in refused.error
+    assert not database.has("first") and not database.has("own")
+
+
 @pytest.mark.parametrize("options", [["--check"], []])
 def test_a_late_file_and_a_lost_file_are_refused_together(run, database, folder, options):
-    # The history as another run has left it.
-    folder({})
+    # The history as another checkout's runs have left it.
     database.query("create schema supabase_migrations")
     database.query(
         "create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)"

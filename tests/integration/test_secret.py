@@ -35,18 +35,33 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def keep(run, folder):
-    """Run the module as talkatively as it can be; what stands on the screen never has a value."""
-    shown = []
+def keep(run, folder, tmp_path):
+    """Run the module as talkatively as it can be; nothing on the screen is a value of now or of before."""
+    outputs, values = [], set()
 
     def call(secrets, *options, **arguments):
-        outcome = run("secret", {"path": str(folder), "secrets": secrets, **arguments}, "-vvv", "--diff", *options)
-        shown.append(outcome.output)
-        values = [*read(folder).values(), *(secret["value"] for secret in secrets if "value" in secret)]
-        assert not [value for value in values for output in shown if value in output]
+        secrets, inventory = name_values(secrets)
+        variables = tmp_path / "variables.json"
+        variables.write_text(json.dumps(inventory), encoding="utf-8")
+        arguments = {"path": str(folder), "secrets": secrets, **arguments}
+        outcome = run("secret", arguments, "-vvv", "--diff", "-e", f"@{variables}", *options)
+        outputs.append(outcome.output)
+        values.update(inventory.values(), read(folder).values())
+        # The arguments are shown, so a value could have been.
+        assert [secret["name"] for secret in outcome.result["invocation"]["module_args"]["secrets"]]
+        assert not [value for value in values for output in outputs if value in output]
         return outcome
 
     return call
+
+
+def name_values(secrets):
+    """The list with variables in place of given values, as an inventory has it, and those variables."""
+    variables = {f"vault_{secret['name']}": secret["value"] for secret in secrets if "value" in secret}
+    named = [
+        {**secret, "value": f"{{{{ vault_{secret['name']} }}}}"} if "value" in secret else secret for secret in secrets
+    ]
+    return named, variables
 
 
 def read(folder):
@@ -111,8 +126,9 @@ def test_a_given_value_that_changes_is_taken_over_with_what_is_computed_from_it(
     rotated = given("jwt_secret", GIVEN_JWT_SECRET)
     rotated[-1] = {**rotated[-1], "value": OTHER_SMTP_PASSWORD}
     planned = keep(rotated, "--check")
-    assert planned.changed and read(folder)["jwt_secret"] == before["jwt_secret"]
-    assert keep(rotated).result["secrets"] and states(planned)["anon_key"] == "derived"
+    assert planned.changed and states(planned)["anon_key"] == "derived"
+    assert read(folder)["jwt_secret"] == before["jwt_secret"]
+    assert keep(rotated).changed
     after = read(folder)
     assert after["jwt_secret"] == GIVEN_JWT_SECRET and after["anon_key"] != before["anon_key"]
     assert claims_of(after["anon_key"], GIVEN_JWT_SECRET)["role"] == "anon"

@@ -63,13 +63,21 @@ def test_a_late_file_and_a_lost_file_stop_the_run():
     assert "1_a.sql: it is older than 3" in str(error.value)
 
 
-@pytest.mark.parametrize("statement", ["begin", "-- note\nCOMMIT", "/* a */ start transaction", "rollback to x", "END"])
+@pytest.mark.parametrize("statement", ["begin", "-- note\nCOMMIT", "/* a */ start transaction", "rollback", "END"])
 def test_a_statement_that_ends_the_transaction_is_refused(statement):
     with pytest.raises(GroundworkError, match="statement 2 begins or ends a transaction"):
-        read_migrations({"1_a.sql": f"select 1; {statement}; select 2;"})
+        pending(read_migrations({"1_a.sql": f"select 1; {statement}; select 2;"}), [])
 
 
 def test_words_that_only_look_like_it_are_not():
-    assert read_migrations(
-        {"1_a.sql": "create table ending (); do $$ begin commit; end $$; comment on table a is 'end';"}
-    )
+    text = "create table ending (); do $$ begin commit; end $$; savepoint s; rollback to savepoint s; release s"
+    assert pending(read_migrations({"1_a.sql": text}), [])
+
+
+def test_what_was_applied_already_is_not_judged_again():
+    assert pending(read_migrations({"1_a.sql": "begin; select 1; commit"}), ["1"]) == []
+
+
+def test_a_version_that_is_no_number_is_named():
+    with pytest.raises(GroundworkError, match="migration v1: its row of the history has no number"):
+        pending([], ["v1"])
