@@ -49,6 +49,8 @@ class ActionModule(ActionBase):
         for name, change in args["overrides"].items():
             if name in args["catalog"]:
                 args["catalog"][name] = merge_hash(args["catalog"][name], change)
+            elif name in args["services"]:
+                args["catalog"][name] = change
         for key in ("catalog", "apps"):
             args[key] = {name: self._with_sources(entry) for name, entry in args[key].items()}
         args = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}

@@ -40,7 +40,7 @@ options:
     type: dict
     required: true
   overrides:
-    description: Changes to entries of the catalog, by name, combined into them before they are looked at.
+    description: Changes to entries of the catalog, by name, or whole entries of further services that are chosen.
     type: dict
     default: {}
   apps:
