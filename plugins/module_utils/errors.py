@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,16 @@ class Faults(GroundworkError):
         unique = list(dict.fromkeys(faults))
         if unique:
             raise cls(unique)
+
+    @classmethod
+    def gather(cls, *calls: Callable[[], Any]) -> list[Any]:
+        """Results of the calls; what is wrong with any of them is raised when all were made."""
+        results: list[Any] = []
+        faults: list[Fault] = []
+        for call in calls:
+            try:
+                results.append(call())
+            except Faults as error:
+                faults.extend(error.faults)
+        cls.raise_all(faults)
+        return results

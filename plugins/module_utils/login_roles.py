@@ -1,23 +1,46 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Passwords of login roles: found out by logging in, set as SCRAM verifiers."""
+"""Login roles in a database: what they are, and whether their passwords are right."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.login_role_plan import LiveRole, read_setting
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import Unreachable, connect
-from ansible_collections.groundwork.supabase.plugins.module_utils.scram import verifier
 
 if TYPE_CHECKING:
     import psycopg
 
+ROLES = """
+select r.rolname, r.rolcanlogin,
+  array_remove(array[case when r.rolsuper then 'SUPERUSER' end, case when r.rolbypassrls then 'BYPASSRLS' end,
+    case when r.rolcreaterole then 'CREATEROLE' end, case when r.rolcreatedb then 'CREATEDB' end,
+    case when r.rolreplication then 'REPLICATION' end], null),
+  r.rolconnlimit, coalesce(r.rolconfig, '{}'),
+  array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid)
+from pg_roles r
+where r.rolname = any (%s)
+"""
+# The server's word for a wrong password; a client learns no code. Other refusals (connection limit, no CONNECT, an
+# account that expired) come after the password was found right, and a new password would not help.
+REFUSED = ("password authentication failed", "is not permitted to log in")
+
+
+def read_roles(connection: psycopg.Connection[Any], names: Sequence[str]) -> dict[str, LiveRole]:
+    """Those of the named roles that exist."""
+    live = {}
+    for name, can_login, powers, limit, settings, groups in connection.execute(ROLES, [list(names)]):
+        found = tuple(sorted(read_setting(text) for text in settings))
+        live[name] = LiveRole(name, can_login, tuple(powers), limit, found, frozenset(groups))
+    return live
+
 
 def without_login(params: Mapping[str, Any], passwords: Mapping[str, str]) -> list[str]:
-    """Names of the roles that cannot log in with their password."""
+    """Names of the roles that cannot log in with their password. Only the superuser could read it instead."""
     return sorted(name for name, password in passwords.items() if not _logs_in(params, name, password))
 
 
@@ -26,21 +49,6 @@ def _logs_in(params: Mapping[str, Any], name: str, password: str) -> bool:
         connect({**params, "login_user": name, "login_password": password, "login_password_file": None}).close()
     except Unreachable:
         raise
-    except GroundworkError:
-        return False
+    except GroundworkError as error:
+        return not any(reason in error.cause for reason in REFUSED)
     return True
-
-
-def set_passwords(connection: psycopg.Connection[Any], passwords: Mapping[str, str]) -> None:
-    """Let every role log in, all or none."""
-    import psycopg
-    from psycopg import sql
-
-    with connection.transaction():
-        for name, password in passwords.items():
-            statement = sql.SQL("alter role {} with login password {}")
-            try:
-                connection.execute(statement.format(sql.Identifier(name), sql.Literal(verifier(password))))
-            except psycopg.Error as error:
-                remedy = "create it in a migration, or correct the name"
-                raise GroundworkError(f"role {name}", str(error).strip(), remedy) from error

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName, quote_identifier
+from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Step
 
 try:
     import psycopg
+    from psycopg import pq
 
     PSYCOPG_ERROR = None
 except ImportError:
@@ -34,6 +38,33 @@ LOGIN_ARGUMENTS: dict[str, Any] = {
     },
     "ca_cert": {"type": "path"},
 }
+LOCK_ARGUMENTS: dict[str, Any] = {"lock_timeout": {"type": "int", "default": 4000}}
+
+# Any constant does, as long as every deployer takes the same: the first eight bytes of "groundwork" as a bigint.
+ADVISORY_LOCK = 0x67726F756E64776F
+LOCK_NOT_AVAILABLE = "55P03"
+# How expressions are read and written depends on these. Milliseconds for the lock's.
+PIN = """
+select set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UTC', true),
+  set_config('DateStyle', 'ISO, YMD', true), set_config('IntervalStyle', 'postgres', true),
+  set_config('standard_conforming_strings', 'on', true), set_config('quote_all_identifiers', 'off', true),
+  set_config('client_min_messages', 'warning', true), set_config('statement_timeout', '0', true),
+  set_config('lock_timeout', %s, true)
+"""
+HOLDERS = """
+select distinct a.pid, a.usename, nullif(a.application_name, ''), date_trunc('second', now() - a.xact_start),
+  left(regexp_replace(a.query, '\s+', ' ', 'g'), 80)
+from pg_locks l join pg_stat_activity a using (pid)
+where l.granted and a.pid <> pg_backend_pid()
+  and l.database = (select oid from pg_database where datname = current_database())
+  and case when %(relations)s::text[] = '{}' then
+        l.locktype = 'advisory' and (l.classid::bigint << 32 | l.objid::bigint) = %(lock)s and l.objsubid = 1
+      else l.relation = any (array(select to_regclass(name)::oid from unnest(%(relations)s::text[]) name))
+        and (l.mode = 'AccessExclusiveLock' or not %(reading)s) end
+order by a.pid
+"""
+# Statements sent before their answers are read. Answers to these statements are short, so no buffer fills up.
+BATCH = 500
 
 
 class Unreachable(GroundworkError):
@@ -73,3 +104,100 @@ def connect(params: Mapping[str, Any]) -> psycopg.Connection[Any]:
         # An answer with an SQLSTATE came from the server; without one nobody answered.
         kind = GroundworkError if error.sqlstate or "FATAL" in str(error) else Unreachable
         raise kind(server, str(error).strip().splitlines()[0], remedy) from error
+
+
+class Blocked(Exception):
+    """A lock was waited for in vain. Without relations it is the lock that keeps two runs apart.
+
+    reading: only the strongest lock stands in the way of a statement that reads.
+    """
+
+    def __init__(self, object: str, relations: Sequence[QualifiedName] = (), reading: bool = False) -> None:
+        super().__init__(object)
+        self.object = object
+        self.relations = tuple(relations)
+        self.reading = reading
+
+
+@contextmanager
+def exclusive(params: Mapping[str, Any], check_mode: bool) -> Iterator[psycopg.Connection[Any]]:
+    """One transaction that no second run shares. It is taken back in check mode, and when anything fails.
+
+    params: the login arguments and lock_timeout. Raises GroundworkError, which names the holders of a lock.
+    """
+    with connect(params) as connection:
+        try:
+            with connection.transaction(force_rollback=check_mode):
+                connection.execute(PIN, [str(params["lock_timeout"])])
+                _lock(connection)
+                yield connection
+        except Blocked as blocked:
+            cause = f"no lock within {params['lock_timeout']} ms; {_holders(connection, blocked)}"
+            raise GroundworkError(
+                blocked.object, cause, "let that end, then run again; nothing was changed"
+            ) from blocked
+
+
+def _lock(connection: psycopg.Connection[Any]) -> None:
+    try:
+        connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+    except psycopg.errors.LockNotAvailable as error:
+        raise Blocked(f"database {connection.info.dbname}") from error
+
+
+def _holders(connection: psycopg.Connection[Any], blocked: Blocked) -> str:
+    names = [".".join(map(quote_identifier, name)) for name in blocked.relations]
+    arguments = {"relations": names, "lock": ADVISORY_LOCK, "reading": blocked.reading}
+    rows = connection.execute(HOLDERS, arguments).fetchall()
+    if not rows:
+        return "whoever held it has let go since"
+    held = [
+        f"process {pid} of {role}{f' ({application})' if application else ''} for {since or 'an unknown time'}: {query}"
+        for pid, role, application, since, query in rows
+    ]
+    return "it is held by " + ", ".join(held)
+
+
+def run_steps(connection: psycopg.Connection[Any], steps: Sequence[Step]) -> None:
+    """Send all steps of a transaction, many to a round trip, each by itself by the extended protocol.
+
+    Raises GroundworkError naming the step that failed, Blocked where it waited for a lock in vain.
+    """
+    for start in range(0, len(steps), BATCH):
+        batch = steps[start : start + BATCH]
+        for step, failed in zip(batch, _pipeline(connection, batch)):
+            if failed:
+                raise _error(step, failed)
+
+
+def _pipeline(connection: psycopg.Connection[Any], steps: Sequence[Step]) -> list[pq.abc.PGresult | None]:
+    """The result of every step that failed. After the first failure PostgreSQL skips the rest."""
+    server = connection.pgconn
+    failures: list[pq.abc.PGresult | None] = []
+    server.enter_pipeline_mode()
+    try:
+        for step in steps:
+            server.send_query_params(step.statement.as_bytes(connection), None)
+        server.pipeline_sync()
+        for _step in steps:
+            result = server.get_result()
+            failures.append(result if result and result.status == pq.ExecStatus.FATAL_ERROR else None)
+            while result:
+                result = server.get_result()
+        server.get_result()
+    finally:
+        server.exit_pipeline_mode()
+    return failures
+
+
+def _error(step: Step, failed: pq.abc.PGresult) -> Exception:
+    def field(name: pq.DiagnosticField) -> str:
+        return (failed.error_field(name) or b"").decode(errors="replace")
+
+    if field(pq.DiagnosticField.SQLSTATE) == LOCK_NOT_AVAILABLE:
+        return Blocked(step.object, step.relations)
+    parts = [field(pq.DiagnosticField.MESSAGE_PRIMARY), field(pq.DiagnosticField.MESSAGE_DETAIL)]
+    cause = "; ".join(part for part in parts if part) or failed.error_message.decode(errors="replace").strip()
+    where = f" ({step.origin})" if step.origin else ""
+    hint = field(pq.DiagnosticField.MESSAGE_HINT) or "correct it"
+    return GroundworkError(f"{step.object}{where}", cause, f"{hint}; nothing was changed")

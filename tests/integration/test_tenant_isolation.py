@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import pytest
+import yaml
 from postgres_server import ROOT
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
@@ -34,10 +35,12 @@ class Owner:
 
 @pytest.fixture(scope="module")
 def application(run, server):
-    """The application's schema as the module makes it."""
+    """The application's schema and policies as the modules make them."""
     database = server.create_database("tenant_app")
-    path = str(ROOT / "examples" / "tenant-app" / "supabase" / "migrations")
-    assert run("migration", {"path": path, **database.login}).changed
+    folder = ROOT / "examples" / "tenant-app" / "supabase"
+    assert run("migration", {"path": str(folder / "migrations"), **database.login}).changed
+    tables = yaml.safe_load((folder / "policies.yml").read_text(encoding="utf-8"))
+    assert run("rls", {"tables": tables, "undeclared": "drop", **database.login}).changed
     return database
 
 

@@ -25,29 +25,3 @@ grant select, delete on table public.todos to authenticated;
 grant insert (tenant_id, title, done), update (title, done) on table public.todos to authenticated;
 grant select, insert, update, delete on table public.todos to service_role;
 
-create policy todos_read_as_member on public.todos
-for select to authenticated
-using (tenant_id = any (array(
-  select m.tenant_id from public.memberships as m where m.user_id = (select auth.uid())
-)));
-
-create policy todos_insert_as_member on public.todos
-for insert to authenticated
-with check (tenant_id = any (array(
-  select m.tenant_id from public.memberships as m where m.user_id = (select auth.uid())
-)));
-
-create policy todos_update_as_member on public.todos
-for update to authenticated
-using (tenant_id = any (array(
-  select m.tenant_id from public.memberships as m where m.user_id = (select auth.uid())
-)))
-with check (tenant_id = any (array(
-  select m.tenant_id from public.memberships as m where m.user_id = (select auth.uid())
-)));
-
-create policy todos_delete_as_member on public.todos
-for delete to authenticated
-using (tenant_id = any (array(
-  select m.tenant_id from public.memberships as m where m.user_id = (select auth.uid())
-)));

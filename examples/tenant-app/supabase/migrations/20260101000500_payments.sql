@@ -25,12 +25,6 @@ alter table public.payments force row level security;
 revoke all on table public.payments from public, anon, authenticated, service_role;
 grant select on table public.payments to authenticated, service_role;
 
-create policy payments_read_as_owner on public.payments
-for select to authenticated
-using (tenant_id = any (array(
-  select m.tenant_id from public.memberships as m where m.user_id = (select auth.uid()) and m.role = 'owner'
-)));
-
 -- Every event that was accepted, by the provider's id: a repeated delivery is recognised for as long as its row is kept. The
 -- body itself is not kept, it holds the customer's personal data.
 create table private.payment_events (

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Roles that services log in as: what they are to be, what they are, and what has to be done about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import check_identifier
+from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Change, Plan, Step, lines, sql
+
+# Settings whose value is a list of names; PostgreSQL quotes each by itself.
+LISTS = frozenset({"search_path", "session_preload_libraries", "local_preload_libraries", "temp_tablespaces"})
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
+LIST_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+?))\s*(?:,|$)')
+HIDDEN = "********"
+
+
+@dataclass(frozen=True)
+class LoginRole:
+    """A role as it is asked for. What is None or empty is left as it is. Settings are sorted by name."""
+
+    name: str
+    origin: str
+    connection_limit: int | None
+    settings: tuple[tuple[str, Any], ...]
+    member_of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LiveRole:
+    """A role as the catalog has it. powers: attributes that no service needs."""
+
+    name: str
+    can_login: bool
+    powers: tuple[str, ...]
+    connection_limit: int
+    settings: tuple[tuple[str, Any], ...]
+    member_of: frozenset[str]
+
+
+def read_login_roles(roles: Sequence[Mapping[str, Any]]) -> list[LoginRole]:
+    """Raises Faults."""
+    declared: list[LoginRole] = []
+    faults: list[Fault] = []
+    for position, arguments in enumerate(roles):
+        object = f"role {arguments['name']} (login_roles[{position}])"
+        try:
+            names = [check_identifier(name) for name in [arguments["name"], *arguments["member_of"]]]
+        except GroundworkError as error:
+            faults.append(Fault(f"{object}, {error.object}", error.cause, error.remedy))
+            continue
+        if any(names[0] == other.name for other in declared):
+            faults.append(Fault(object, "it is declared twice", "declare it once"))
+        for name in arguments["settings"]:
+            if not SETTING.fullmatch(name):
+                faults.append(Fault(f"{object}, setting {name!r}", "no setting is named so", "correct the name"))
+        settings = tuple(sorted((name, _value(name, value)) for name, value in arguments["settings"].items()))
+        declared.append(
+            LoginRole(names[0], f"login_roles[{position}]", arguments["connection_limit"], settings, tuple(names[1:]))
+        )
+    Faults.raise_all(faults)
+    return declared
+
+
+def _value(name: str, value: Any) -> Any:
+    """A setting's value as PostgreSQL keeps it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return tuple(map(str, value))
+    return split_list(str(value)) if name in LISTS else str(value)
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """Names of a list such as ``"$user", public``. A list with nothing in it is kept as one empty name."""
+    found = (match.group(2) or (match.group(1) or "").replace('""', '"') for match in LIST_PART.finditer(text))
+    return tuple(filter(None, found))
+
+
+def read_setting(text: str) -> tuple[str, Any]:
+    """An element of ``pg_roles.rolconfig``, such as ``statement_timeout=5s``."""
+    name, _equals, value = text.partition("=")
+    return name, split_list(value) if name in LISTS else value
+
+
+def plan_login_roles(
+    declared: Sequence[LoginRole], live: Mapping[str, LiveRole], verifiers: Mapping[str, str | None]
+) -> Plan:
+    """verifiers: of the roles whose password has to be set; None where it is not known yet, in a dry run.
+
+    Raises Faults where a role has more power than a service may have.
+    """
+    Faults.raise_all(
+        Fault(f"role {role.name} ({role.origin})", f"it has {', '.join(live[role.name].powers)}", remedy)
+        for role in declared
+        for remedy in ["a service's role needs none of that; take it away, or declare another role"]
+        if role.name in live and live[role.name].powers
+    )
+    steps: list[Step] = []
+    changes: list[Change] = []
+    for role in declared:
+        there = live.get(role.name)
+        todo = list(_role(role, there, verifiers))
+        if todo:
+            steps.extend(todo)
+            before = _text(there) if there else ""
+            changes.append(Change(f"role {role.name}", before, _after(role, there, role.name in verifiers)))
+    return Plan(tuple(steps), tuple(changes))
+
+
+def _role(role: LoginRole, there: LiveRole | None, verifiers: Mapping[str, str | None]) -> Iterator[Step]:
+    object, name = f"role {role.name}", sql.Identifier(role.name)
+    options: list[sql.Composable] = []
+    if there is None or not there.can_login:
+        options.append(sql.SQL("login"))
+    if role.connection_limit is not None and (there is None or there.connection_limit != role.connection_limit):
+        options.append(sql.SQL("connection limit {}").format(sql.Literal(role.connection_limit)))
+    shown = list(options)
+    if role.name in verifiers:
+        options.append(sql.SQL("password {}").format(sql.Literal(verifiers[role.name] or HIDDEN)))
+        shown.append(sql.SQL("password {}").format(sql.Literal(HIDDEN)))
+    if options:
+        verb = sql.SQL("create role {} {}" if there is None else "alter role {} {}")
+        statement, masked = (verb.format(name, sql.SQL(" ").join(some)) for some in (options, shown))
+        yield Step(object, statement, role.origin, masked=masked)
+    present = dict(there.settings) if there else {}
+    for setting, value in role.settings:
+        if present.get(setting) != value:
+            statement = sql.SQL("alter role {} set {} to {}").format(
+                name, _setting_name(setting), _setting_value(value)
+            )
+            yield Step(object, statement, f"{role.origin}.settings.{setting}")
+    for group in role.member_of:
+        if there is None or group not in there.member_of:
+            yield Step(
+                object, sql.SQL("grant {} to {}").format(sql.Identifier(group), name), f"{role.origin}.member_of"
+            )
+
+
+def _setting_name(name: str) -> sql.Composable:
+    return sql.SQL(".").join(map(sql.Identifier, name.split(".")))
+
+
+def _setting_value(value: Any) -> sql.Composable:
+    if isinstance(value, tuple):
+        return sql.SQL(", ").join(map(sql.Literal, value)) if value else sql.Literal("")
+    return sql.Literal(value)
+
+
+def _text(role: LiveRole, password: str = "") -> str:
+    """As a person reads it in a diff."""
+    settings = {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in role.settings}
+    limit = None if role.connection_limit < 0 else role.connection_limit
+    fields = lines(
+        login="yes" if role.can_login else "no",
+        password=password,
+        connection_limit=limit,
+        member_of=", ".join(sorted(role.member_of)),
+        **settings,
+    )
+    return f"role {role.name}\n{fields}"
+
+
+def _after(role: LoginRole, there: LiveRole | None, has_new_password: bool) -> str:
+    old = there or LiveRole(role.name, True, (), -1, (), frozenset())
+    limit = old.connection_limit if role.connection_limit is None else role.connection_limit
+    settings = tuple(sorted({**dict(old.settings), **dict(role.settings)}.items()))
+    new = LiveRole(role.name, True, (), limit, settings, old.member_of | frozenset(role.member_of))
+    return _text(new, "(set)" if has_new_password else "")

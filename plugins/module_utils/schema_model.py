@@ -1,0 +1,82 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Schemas, what is in them and who may do what with it, as values that can be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+PUBLIC = "public"
+KINDS = ("schema", "table", "sequence", "routine")
+# What a level of access means for each kind of object. TRUNCATE, which row level security does not see, REFERENCES and
+# TRIGGER are in none of them: a service needs none.
+LEVELS: dict[str, dict[str, frozenset[str]]] = {
+    "usage": {"schema": frozenset({"usage"})},
+    "read": {"schema": frozenset({"usage"}), "table": frozenset({"select"}), "sequence": frozenset({"select"})},
+    "write": {
+        "schema": frozenset({"usage"}),
+        "table": frozenset({"select", "insert", "update", "delete"}),
+        "sequence": frozenset({"select", "usage"}),
+    },
+    "execute": {"schema": frozenset({"usage"}), "routine": frozenset({"execute"})},
+}
+
+
+class Grant(NamedTuple):
+    """A privilege that a role has. column: of one column of a table only. by_owner: given by the object's owner."""
+
+    role: str
+    privilege: str
+    column: str | None = None
+    by_owner: bool = True
+
+
+@dataclass(frozen=True)
+class Object:
+    """A schema, table, sequence or routine. sql: its name as SQL, which the server has quoted.
+
+    managed: the connecting role may grant on it.
+    """
+
+    kind: str
+    schema: str
+    sql: str
+    owner: str
+    managed: bool
+    grants: frozenset[Grant]
+
+
+@dataclass(frozen=True)
+class LiveSchemas:
+    """The declared schemas as the catalog has them.
+
+    objects: those of each schema, the schema itself among them. defaults: what a role's later objects of a kind in a
+    schema (in any, where that is None) give to whom.
+    """
+
+    user: str
+    roles: frozenset[str]
+    objects: dict[str, tuple[Object, ...]]
+    defaults: dict[tuple[str, str | None, str], frozenset[Grant]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeclaredSchema:
+    """A schema as it is asked for. access: role to levels. creators: roles whose later objects are covered, too."""
+
+    name: str
+    origin: str
+    owner: str | None
+    access: dict[str, frozenset[str]]
+    creators: tuple[str, ...]
+
+    def wanted(self, kind: str) -> frozenset[Grant]:
+        """Privileges on every object of a kind."""
+        return frozenset(
+            Grant(role, privilege)
+            for role, levels in self.access.items()
+            for level in levels
+            for privilege in LEVELS[level].get(kind, ())
+        )

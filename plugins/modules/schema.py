@@ -1,0 +1,294 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module groundwork.supabase.schema."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: schema
+short_description: Schemas, what roles may do in them, and the roles that services log in as
+version_added: 0.1.0
+description:
+  - Compares the declared schemas, the privileges on everything in them and on what is made in them later, and the login
+    roles with the catalog, and changes what differs in one transaction.
+  - C(PUBLIC), which is every role, gets nothing in a declared schema. Since PostgreSQL lets it execute new functions
+    unless told otherwise for a role's functions in all schemas, that is told for each of O(schemas[].creators).
+  - Nothing is dropped. What belongs to an extension is left alone.
+extends_documentation_fragment:
+  - groundwork.supabase.attributes
+  - groundwork.supabase.login
+  - groundwork.supabase.lock
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  schemas:
+    description: The schemas. What is not named here is left alone.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the schema; it is made where it does not exist.
+        type: str
+        required: true
+      owner:
+        description: Its owner. Left as it is where this is not given; that of a new one is the connecting role.
+        type: str
+      access:
+        description: Who may do what with everything in it, now and later.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          role:
+            description: The role.
+            type: str
+            required: true
+          levels:
+            description:
+              - V(usage), it may name the schema's objects.
+              - V(read), also C(SELECT) from tables, views and sequences.
+              - V(write), also C(INSERT), C(UPDATE), C(DELETE) and sequences.
+              - V(execute), call functions.
+            type: list
+            elements: str
+            choices: [usage, read, write, execute]
+            required: true
+      creators:
+        description:
+          - Roles that make objects in the schema, by migrations for instance. What they make later is covered, too.
+          - The connecting role if this is not given.
+        type: list
+        elements: str
+  exact:
+    description:
+      - Also take privileges away that are not declared, from everybody but an object's owner.
+      - Without it only C(PUBLIC) loses any.
+    type: bool
+    default: false
+  login_roles:
+    description: Roles that services log in as. They are made where they do not exist, with no power but to log in.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the role.
+        type: str
+        required: true
+      secret:
+        description: Name of the secret in the host's store that is its password.
+        type: str
+      password:
+        description: Its password, where the host has no store.
+        type: str
+      connection_limit:
+        description: How many connections it may have at once. Left as it is where this is not given.
+        type: int
+      settings:
+        description:
+          - Settings of its sessions, such as C(statement_timeout) or C(search_path), by name.
+          - Set on the role, since a transaction pooler drops those that come with a connection.
+        type: dict
+        default: {}
+      member_of:
+        description: Roles whose privileges it has.
+        type: list
+        elements: str
+        default: []
+  secrets_dir:
+    description: Folder on the host that holds the secrets, one file each.
+    type: path
+    default: /etc/groundwork/secrets
+notes:
+  - A password is found right by logging in with it, and set as a SCRAM verifier, so that no log learns it.
+seealso:
+  - module: groundwork.supabase.rls
+  - module: groundwork.supabase.secret
+author:
+  - Groundwork contributors (@groundwork)
+"""
+
+EXAMPLES = r"""
+- name: A schema for each service, and the role it logs in as
+  groundwork.supabase.schema:
+    login_password_file: /etc/groundwork/secrets/postgres_password
+    login_roles:
+      - name: billing_service
+        secret: billing_service_password
+        connection_limit: 20
+        settings:
+          statement_timeout: 15s
+          search_path: [billing, extensions]
+    schemas:
+      - name: billing
+        access:
+          - {role: billing_service, levels: [write, execute]}
+          - {role: reporting, levels: [read]}
+
+- name: Nobody else may touch it
+  groundwork.supabase.schema:
+    login_password_file: /etc/groundwork/secrets/postgres_password
+    exact: true
+    schemas:
+      - name: billing
+        access:
+          - {role: billing_service, levels: [write, execute]}
+"""
+
+RETURN = r"""
+queries:
+  description: Statements that were sent, or would be, in their order; passwords are masked.
+  returned: always
+  type: list
+  elements: str
+  sample: ['grant usage on schema billing to "billing_service"']
+unmanaged:
+  description: Objects that differ and that the connecting role can do nothing about.
+  returned: always
+  type: list
+  elements: str
+  sample: [table billing.imported]
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.login_role_plan import (
+    LoginRole,
+    plan_login_roles,
+    read_login_roles,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.login_roles import read_roles, without_login
+from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
+    LOCK_ARGUMENTS,
+    LOGIN_ARGUMENTS,
+    Unreachable,
+    exclusive,
+    run_steps,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema_arguments import (
+    check_roles,
+    read_schemas_argument,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema_catalog import read_schemas
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema_model import DeclaredSchema
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema_plan import plan_schemas, unmanaged
+from ansible_collections.groundwork.supabase.plugins.module_utils.scram import verifier
+from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
+
+
+def read_passwords(module: AnsibleModule) -> dict[str, str | None]:
+    """Passwords by role; None for a secret that is not there yet, in a dry run."""
+    roles = [role for role in module.params["login_roles"] if role["secret"] or role["password"]]
+    stored = read_values(module.params["secrets_dir"]) if any(role["secret"] for role in roles) else {}
+    passwords: dict[str, str | None] = {}
+    faults = []
+    for role in roles:
+        password = stored.get(role["secret"]) if role["secret"] else role["password"]
+        passwords[role["name"]] = password
+        if password is None and not module.check_mode:
+            faults.append(Fault(f"secret {role['secret']}", "the store lacks it", "declare it as a secret"))
+        if password is not None and not password.isascii():
+            cause = "its password has characters that are not ASCII"
+            faults.append(Fault(f"role {role['name']}", cause, "give another password"))
+    Faults.raise_all(faults)
+    return passwords
+
+
+def converge(module: AnsibleModule, schemas: list[DeclaredSchema], roles: list[LoginRole]) -> dict[str, Any]:
+    params = module.params
+    passwords = read_passwords(module)
+    with exclusive(params, module.check_mode) as connection:
+        live_roles = read_roles(connection, [role.name for role in roles])
+        # Logging in tells nothing of a role that does not exist yet, and costs the server a failure in its log.
+        known = {name: text for name, text in passwords.items() if text is not None and name in live_roles}
+        stale = {*without_login(params, known), *(passwords.keys() - known.keys())}
+        verifiers = {name: verifier(text) if (text := passwords[name]) is not None else None for name in stale}
+        live = read_schemas(connection, [schema.name for schema in schemas])
+        role_plan, _none = Faults.gather(
+            lambda: plan_login_roles(roles, live_roles, verifiers),
+            lambda: check_roles(schemas, live.roles | {role.name for role in roles}),
+        )
+        schema_plan = plan_schemas(schemas, live, params["exact"])
+        plan = Plan(role_plan.steps + schema_plan.steps, role_plan.changes + schema_plan.changes)
+        if not module.check_mode:
+            run_steps(connection, plan.steps)
+        result = plan.result(connection)
+    skipped = unmanaged(schemas, live, params["exact"])
+    if skipped:
+        module.warn(f"left as they are, since {live.user} may not grant on them: {', '.join(skipped)}")
+    return {**result, "unmanaged": skipped}
+
+
+def main() -> None:
+    access = {
+        "role": {"type": "str", "required": True},
+        "levels": {
+            "type": "list",
+            "elements": "str",
+            "choices": ["usage", "read", "write", "execute"],
+            "required": True,
+        },
+    }
+    schema = {
+        "name": {"type": "str", "required": True},
+        "owner": {"type": "str"},
+        "access": {"type": "list", "elements": "dict", "default": [], "options": access},
+        "creators": {"type": "list", "elements": "str"},
+    }
+    login_role = {
+        "name": {"type": "str", "required": True},
+        "secret": {"type": "str", "no_log": False},
+        "password": {"type": "str", "no_log": True},
+        "connection_limit": {"type": "int"},
+        "settings": {"type": "dict", "default": {}},
+        "member_of": {"type": "list", "elements": "str", "default": []},
+    }
+    one_password = [("secret", "password")]
+    module = AnsibleModule(
+        argument_spec={
+            "schemas": {"type": "list", "elements": "dict", "default": [], "options": schema},
+            "exact": {"type": "bool", "default": False},
+            "login_roles": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": login_role,
+                "mutually_exclusive": one_password,
+            },
+            "secrets_dir": {"type": "path", "default": "/etc/groundwork/secrets", "no_log": False},
+            **LOCK_ARGUMENTS,
+            **LOGIN_ARGUMENTS,
+        },
+        supports_check_mode=True,
+    )
+    try:
+        schemas, roles = Faults.gather(
+            lambda: read_schemas_argument(module.params["schemas"]),
+            lambda: read_login_roles(module.params["login_roles"]),
+        )
+        result = converge(module, schemas, roles)
+    except Unreachable as error:
+        # A dry run comes before the database exists as well: then everything is still to come.
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        module.warn(f"{error}; taken as a database that is not there yet")
+        changed = bool(module.params["schemas"] or module.params["login_roles"])
+        result = {"changed": changed, "queries": [], "unmanaged": [], "diff": {"before": "", "after": ""}}
+    except GroundworkError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
