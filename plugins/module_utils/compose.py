@@ -48,10 +48,6 @@ class ConfigFile:
     uid: int
     gid: int
 
-    @property
-    def sensitive(self) -> bool:
-        return bool(secret_names(self.text))
-
     def stored_as(self, secrets: Mapping[str, str]) -> str:
         """Name in the store; the hash covers all that a container can see of the file."""
         content = substitute(self.text, secrets)

@@ -54,8 +54,6 @@ class Outcome:
     changed: bool
     release: str | None
     previous: str | None
-    replaced: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
     pruned: tuple[str, ...] = ()
 
 
@@ -110,7 +108,7 @@ class Deployer:
                 self.folder.point_link()
             pruned = self._prune(keep)
             previous = self.folder.history().previous()
-            return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned=pruned)
+            return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned)
         stored = self.folder.write_store(unit.files, self.secrets)
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
         if release != plan.current and plan.current is not None:
@@ -118,7 +116,7 @@ class Deployer:
         self._switch(unit.name, release, plan.current)
         history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
         self.folder.make_current(history)
-        return Outcome(True, release, history.previous(), plan.replaced or plan.down, plan.removed, self._prune(keep))
+        return Outcome(True, release, history.previous(), self._prune(keep))
 
     def rollback_target(self, release: str | None) -> str:
         """The release to go back to: the one that served before, or the named one. Raises where there is none."""

@@ -12,22 +12,29 @@ from __future__ import annotations
 import re
 
 # In the order in which the server's lexer tries them (manual, "Lexical Structure", with standard_conforming_strings).
+# Words and numbers are tokens so that "$$" behind a number starts a quote and within a name does not. A string that
+# goes on in another line is one string: what follows E'…' there knows backslashes too.
 TOKEN = re.compile(
     r"""
       (?P<line_comment> --[^\n\r]* )
     | (?P<block_comment> /\* )
-    | (?P<escape_string> (?<![\w$\x80-\U0010ffff])[eE]'(?:[^'\\]|\\.|'')*' )
+    | (?P<escape_string> [eE]'(?:[^'\\]|\\.|'')*'
+        (?: [ \t\f\v]* (?:--[^\n\r]*)? [\n\r] (?:[ \t\f\v\n\r]|--[^\n\r]*[\n\r])* '(?:[^'\\]|\\.|'')*' )* )
     | (?P<string> '(?:[^']|'')*' )
-    | (?P<name> "(?:[^"]|"")+" )
-    | (?P<dollar> (?<![\w$\x80-\U0010ffff])\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$ )
-    | (?P<parameter> (?<![\w$\x80-\U0010ffff])\$\d )
-    | (?P<unfinished> ['"\0] )
+    | (?P<quoted_name> "(?:[^"]|"")+" )
+    | (?P<word> [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]* )
+    | (?P<number> [0-9]+ )
+    | (?P<dollar_quote> \$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$ )
+    | (?P<parameter> \$[0-9] )
+    | (?P<unfinished> ['"] )
     | (?P<open> [(\[] )
     | (?P<close> [)\]] )
     | (?P<end> ; )
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Half of a character, which has no bytes to send.
+SURROGATE = re.compile("[\ud800-\udfff]")
 CLOSES = {")": "(", "]": "["}
 FAULTS = {
     "unfinished": "a quote is opened and not closed",
@@ -38,6 +45,8 @@ FAULTS = {
 
 def find_fault(text: str) -> str | None:
     """Why the text is no expression of its own, None where it may be one."""
+    if "\0" in text or SURROGATE.search(text):
+        return "it has a zero byte, or is not valid Unicode"
     position, opened = 0, ""
     while match := TOKEN.search(text, position):
         kind, position = str(match.lastgroup), match.end()
@@ -45,7 +54,7 @@ def find_fault(text: str) -> str | None:
             return FAULTS[kind]
         if kind == "block_comment":
             position = _comment_end(text, match.start())
-        elif kind == "dollar":
+        elif kind == "dollar_quote":
             closing = text.find(match.group(), position)
             position = -1 if closing < 0 else closing + len(match.group())
         elif kind == "open":

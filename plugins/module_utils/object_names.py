@@ -32,23 +32,40 @@ def parse_name(text: str) -> QualifiedName:
 
     Raises GroundworkError where it is something else.
     """
-    parts, position = [], 0
+    return parse_pattern(text)[0]
+
+
+def parse_pattern(text: str) -> tuple[QualifiedName, re.Pattern[str] | None]:
+    """Read a name in which ``*`` and ``?`` stand for other characters, except in double quotes.
+
+    Returns the name as it is written, and what the texts of the names meant look like where it has such a character:
+    schema and name with a zero byte between them. Raises GroundworkError as parse_name does.
+    """
+    parts, patterns, position = [], [], 0
     while match := PART.match(text, position):
         parts.append(match.group(1).replace('""', '"') if match.group(1) else match.group(2))
+        escaped = re.escape(parts[-1])
+        patterns.append(escaped if match.group(1) else escaped.replace(r"\*", "[^\0]*").replace(r"\?", "[^\0]"))
         position = match.end()
         if text[position : position + 1] != ".":
             break
         position += 1
     if position != len(text) or text.endswith(".") or len(parts) != 2:
         raise GroundworkError(f"name {text!r}", "it is not SCHEMA.NAME", 'write it so, with "…" around odd parts')
-    return QualifiedName(check_identifier(parts[0]), check_identifier(parts[1]))
+    name = QualifiedName(check_identifier(parts[0]), check_identifier(parts[1]))
+    has_wildcard = patterns != [re.escape(part) for part in parts]
+    return name, re.compile("\0".join(patterns), re.DOTALL) if has_wildcard else None
 
 
 def check_identifier(name: str) -> str:
     """The name, if PostgreSQL can keep it as it stands; raises GroundworkError otherwise."""
     if not name or "\0" in name:
         raise GroundworkError(f"name {name!r}", "it is empty or has a zero byte", "give another name")
-    if len(name.encode(errors="surrogatepass")) > MAX_BYTES:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise GroundworkError(f"name {name!r}", "it is not valid Unicode", "give another name") from error
+    if size > MAX_BYTES:
         raise GroundworkError(f"name {name!r}", f"it is longer than {MAX_BYTES} bytes", "shorten it")
     return name
 

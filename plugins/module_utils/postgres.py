@@ -43,15 +43,17 @@ LOCK_ARGUMENTS: dict[str, Any] = {"lock_timeout": {"type": "int", "default": 400
 # Any constant does, as long as every deployer takes the same: the first eight bytes of "groundwork" as a bigint.
 ADVISORY_LOCK = 0x67726F756E64776F
 LOCK_NOT_AVAILABLE = "55P03"
-# How expressions are read and written depends on these. Milliseconds for the lock's.
+# How expressions are read and written depends on these: a server that rounds floating point numbers, as Supabase's,
+# writes two of them alike. Milliseconds for the lock's.
 PIN = """
 select set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UTC', true),
   set_config('DateStyle', 'ISO, YMD', true), set_config('IntervalStyle', 'postgres', true),
   set_config('standard_conforming_strings', 'on', true), set_config('quote_all_identifiers', 'off', true),
-  set_config('client_min_messages', 'warning', true), set_config('statement_timeout', '0', true),
+  set_config('client_min_messages', 'warning', true), set_config('extra_float_digits', '1', true),
+  set_config('statement_timeout', '0', true),
   set_config('lock_timeout', %s, true)
 """
-HOLDERS = """
+HOLDERS = r"""
 select distinct a.pid, a.usename, nullif(a.application_name, ''), date_trunc('second', now() - a.xact_start),
   left(regexp_replace(a.query, '\s+', ' ', 'g'), 80)
 from pg_locks l join pg_stat_activity a using (pid)

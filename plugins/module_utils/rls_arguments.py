@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from re import Pattern
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
@@ -15,7 +15,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.expressions im
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import (
     QualifiedName,
     check_identifier,
-    parse_name,
+    parse_pattern,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.rls_model import (
     PUBLIC,
@@ -25,6 +25,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.rls_model impo
     Policy,
     label,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls_templates import ARGUMENTS as TEMPLATE_ARGUMENTS
 from ansible_collections.groundwork.supabase.plugins.module_utils.rls_templates import Columns, expand
 
 # Which clauses a policy for a command must and must not have (manual, CREATE POLICY).
@@ -34,28 +35,30 @@ REFUSES = {"select": "check", "delete": "check", "insert": "using"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One element of ``tables``: its name, perhaps a pattern, and its position."""
+    """One element of ``tables``: its name, or a pattern of names, and its position."""
 
     name: QualifiedName
+    pattern: Pattern[str] | None
     origin: str
     arguments: Mapping[str, Any]
 
-    @property
-    def is_pattern(self) -> bool:
-        return any(character in part for part in self.name for character in "*?")
-
     def matches(self, table: QualifiedName) -> bool:
-        return all(fnmatchcase(part, pattern) for part, pattern in zip(table, self.name))
+        return bool(self.pattern and self.pattern.fullmatch("\0".join(table)))
 
 
-def read_entries(tables: Sequence[Mapping[str, Any]]) -> list[Entry]:
+def read_entries(tables: Sequence[Mapping[str, Any]], search_path: Sequence[str] | None) -> list[Entry]:
     """The list's elements with their names; raises Faults with every name that is none."""
     entries, faults = [], []
     for position, arguments in enumerate(tables):
         try:
-            entries.append(Entry(parse_name(arguments["name"]), f"tables[{position}]", arguments))
+            entries.append(Entry(*parse_pattern(arguments["name"]), f"tables[{position}]", arguments))
         except GroundworkError as error:
             faults.append(Fault(f"tables[{position}], {error.object}", error.cause, error.remedy))
+    for schema in search_path or ():
+        try:
+            check_identifier(schema)
+        except GroundworkError as error:
+            faults.append(Fault(f"search_path, {error.object}", error.cause, error.remedy))
     Faults.raise_all(faults)
     return entries
 
@@ -63,15 +66,17 @@ def read_entries(tables: Sequence[Mapping[str, Any]]) -> list[Entry]:
 def declare(
     entries: Sequence[Entry],
     tables: Iterable[QualifiedName],
+    others: Mapping[QualifiedName, str],
     columns: Callable[[QualifiedName], Columns],
     roles: frozenset[str],
     search_path: Sequence[str] | None,
 ) -> list[DeclaredTable]:
     """What every table is to have. An entry for a table replaces what a pattern says of it.
 
-    tables, columns, roles: what the database has. Raises Faults.
+    tables, columns, roles: what the database has; others: what it has that is no table, and what that is.
+    Raises Faults.
     """
-    chosen, faults = _match(entries, frozenset(tables))
+    chosen, faults = _match(entries, frozenset(tables), others)
     declared = []
     for name, entry in chosen.items():
         policies, wrong = _read_policies(name, entry, columns)
@@ -93,13 +98,13 @@ def declare(
 
 
 def _match(
-    entries: Sequence[Entry], tables: frozenset[QualifiedName]
+    entries: Sequence[Entry], tables: frozenset[QualifiedName], others: Mapping[QualifiedName, str]
 ) -> tuple[dict[QualifiedName, Entry], list[Fault]]:
     chosen: dict[QualifiedName, Entry] = {}
     faults = []
-    exact = {entry.name for entry in entries if not entry.is_pattern}
+    exact = {entry.name for entry in entries if not entry.pattern}
     for entry in entries:
-        if entry.is_pattern:
+        if entry.pattern:
             found = sorted(table for table in tables - exact if entry.matches(table))
             if not any(map(entry.matches, tables)):
                 object = f"{entry.origin}, pattern {entry.arguments['name']}"
@@ -107,7 +112,7 @@ def _match(
         else:
             found = [entry.name]
             if entry.name not in tables:
-                faults.append(Fault(f"{entry.origin}, table {entry.name}", "it does not exist", "correct the name"))
+                faults.append(_missing(entry, others.get(entry.name)))
                 continue
         for table in found:
             if table in chosen:
@@ -115,6 +120,12 @@ def _match(
                 faults.append(Fault(f"{entry.origin}, table {table}", cause, "declare it once"))
             chosen.setdefault(table, entry)
     return chosen, faults
+
+
+def _missing(entry: Entry, kind: str | None) -> Fault:
+    if kind:
+        return Fault(f"{entry.origin}, {entry.name}", f"it is {kind}, which has no row level security", "name a table")
+    return Fault(f"{entry.origin}, table {entry.name}", "it does not exist", "correct the name")
 
 
 def _read_policies(
@@ -125,9 +136,7 @@ def _read_policies(
     for position, arguments in enumerate(entry.arguments["policies"]):
         origin = f"{entry.origin}.policies[{position}]"
         try:
-            if arguments["template"]:
-                arguments = expand(arguments, columns(table))
-            policy = _read_policy(arguments)
+            policy = _read_policy(expand(arguments, columns(table)) if arguments["template"] else arguments)
         except GroundworkError as error:
             faults.append(Fault(f"{origin} on {table}, {error.object}", error.cause, error.remedy))
             continue
@@ -141,6 +150,13 @@ def _read_policies(
 def _read_policy(arguments: Mapping[str, Any]) -> Policy:
     if not arguments["name"]:
         raise GroundworkError("policy", "it has no name", "give name, or template")
+    if arguments["roles"] == []:
+        # An empty list is more often a mistake than a wish for everybody.
+        raise GroundworkError(f"policy {arguments['name']}", "roles is empty", "name some, public for every role")
+    for argument in TEMPLATE_ARGUMENTS:
+        if arguments[argument] is not None and not arguments["template"]:
+            cause = f"{argument} is for a template, and it has none"
+            raise GroundworkError(f"policy {arguments['name']}", cause, f"give template, or leave {argument} out")
     return Policy(
         name=check_identifier(arguments["name"]),
         command=arguments["command"] or "all",

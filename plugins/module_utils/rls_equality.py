@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.expressions import in_parentheses
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import sql
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import Blocked
@@ -33,13 +33,12 @@ FUNCTION = b"create or replace function pg_temp.groundwork_canonical() returns v
 READ_BACK = "select pg_get_function_sqlbody('pg_temp.groundwork_canonical()'::regprocedure)"
 
 
-def find_equal(
-    connection: psycopg.Connection[Any], comparisons: Sequence[Comparison], live_path: Sequence[str] = CATALOG
-) -> frozenset[Comparison]:
+def find_equal(connection: psycopg.Connection[Any], comparisons: Sequence[Comparison]) -> frozenset[Comparison]:
     """Those whose two expressions mean the same. To be called in a transaction, which it leaves as it was.
 
-    live_path: the search_path under which the live expressions were read. Raises Faults with every expression that the
-    server does not accept, Blocked where a table is locked.
+    Live expressions are such as pg_get_expr writes them with nothing but pg_catalog in the search_path. Raises Faults
+    with every desired expression that the server does not accept, Blocked where a table is locked, GroundworkError
+    where there may be no function.
     """
     import psycopg
 
@@ -48,13 +47,14 @@ def find_equal(
     for chunk in _chunks(comparisons):
         try:
             with connection.transaction(force_rollback=True):
-                equal.update(_equal_in(connection, chunk, live_path))
+                equal.update(_equal_in(connection, chunk))
         except psycopg.errors.LockNotAvailable as error:
             raise _blocked(chunk) from error
         except psycopg.Error:
-            faults.extend(_find_faults(connection, chunk))
-            if not faults:
-                raise
+            wrong = _find_faults(connection, chunk)
+            if not wrong:
+                equal.update(_equal_to_readable(connection, chunk))
+            faults.extend(wrong)
     Faults.raise_all(faults)
     return frozenset(equal)
 
@@ -78,45 +78,59 @@ def _chunks(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
         yield chunk
 
 
-def _equal_in(
-    connection: psycopg.Connection[Any], chunk: Sequence[Comparison], live_path: Sequence[str]
-) -> Iterator[Comparison]:
+def _equal_in(connection: psycopg.Connection[Any], chunk: Sequence[Comparison]) -> Iterator[Comparison]:
     path = chunk[0].search_path
-    pairs = [comparison for comparison in chunk if comparison.live is not None]
     fresh = [comparison for comparison in chunk if comparison.live is None]
     if fresh:
-        _canonical(connection, path, _by_table(connection, fresh, "desired"))
-    if not pairs:
-        return
-    desired = _canonical(connection, path, _by_table(connection, pairs, "desired"))
-    live = _canonical(connection, live_path, _by_table(connection, pairs, "live"))
-    if desired == live:
-        yield from pairs
-        return
-    # Something differs: expression by expression, each a statement.
-    desired = _canonical(connection, path, [_statement(connection, [one.desired], one) for one in pairs])
-    live = _canonical(connection, live_path, [_statement(connection, [str(one.live)], one) for one in pairs])
-    for _generation in range(GENERATIONS):
-        sides = list(zip(pairs, _statements(desired), _statements(live)))
-        yield from (pair for pair, one, other in sides if one == other)
-        pairs = [pair for pair, one, other in sides if one != other]
-        if not pairs:
-            return
-        desired = _canonical(
-            connection, CATALOG, [one.encode() + b";\n" for _pair, one, other in sides if one != other]
+        _canonical(
+            connection, path, [_query(connection, [one.desired for one in of], of[0]) for of in _by_table(fresh)]
         )
-        live = _canonical(connection, CATALOG, [other.encode() + b";\n" for _pair, one, other in sides if one != other])
+    tables = _by_table([comparison for comparison in chunk if comparison.live is not None])
+    if not tables:
+        return
+    queries = [_query(connection, [one.desired for one in of], of[0]) for of in tables]
+    desired = _statements(_canonical(connection, path, queries), len(tables))
+    queries = [_query(connection, [str(one.live) for one in of], of[0]) for of in tables]
+    live = _statements(_canonical(connection, CATALOG, queries), len(tables))
+    sides = [side for side in zip(tables, desired, live) if side[1] != side[2]]
+    if sides:
+        # The catalog's text has been written and read once more than the desired one. So the latter catches up.
+        queries = [one.encode() + b";\n" for _of_table, one, _other in sides]
+        again = _statements(_canonical(connection, CATALOG, queries), len(sides))
+        sides = [side for side, one in zip(sides, again) if one != side[2]]
+    apart = [one for of_table, _one, _other in sides for one in of_table]
+    different = frozenset(apart)
+    yield from (one for of in tables for one in of if one not in different)
+    if apart:
+        yield from _equal_one_by_one(connection, path, apart)
 
 
-def _by_table(connection: psycopg.Connection[Any], chunk: Sequence[Comparison], side: str) -> list[bytes]:
-    groups = (list(group) for _table, group in groupby(chunk, key=lambda comparison: comparison.table))
-    return [_statement(connection, [getattr(one, side) for one in group], group[0]) for group in groups]
+def _by_table(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
+    return [list(group) for _table, group in groupby(comparisons, key=lambda comparison: comparison.table)]
 
 
-def _statement(connection: psycopg.Connection[Any], expressions: Sequence[str], of: Comparison) -> bytes:
-    """A query that is a table's expressions. Each stands as a condition, as it does in a policy."""
+def _equal_one_by_one(
+    connection: psycopg.Connection[Any], path: Sequence[str], pairs: Sequence[Comparison]
+) -> Iterator[Comparison]:
+    """Each expression is a statement; both sides are written and read again until they are the same, or stay apart."""
+    desired = _canonical(connection, path, [_query(connection, [one.desired], one) for one in pairs])
+    live = _canonical(connection, CATALOG, [_query(connection, [str(one.live)], one) for one in pairs])
+    for _generation in range(GENERATIONS):
+        sides = list(zip(pairs, _statements(desired, len(pairs)), _statements(live, len(pairs))))
+        yield from (pair for pair, one, other in sides if one == other)
+        sides = [side for side in sides if side[1] != side[2]]
+        if not sides:
+            return
+        pairs = [pair for pair, _one, _other in sides]
+        desired = _canonical(connection, CATALOG, [one.encode() + b";\n" for _pair, one, _other in sides])
+        live = _canonical(connection, CATALOG, [other.encode() + b";\n" for _pair, _one, other in sides])
+
+
+def _query(connection: psycopg.Connection[Any], expressions: Sequence[str], of: Comparison) -> bytes:
+    """A query that has a table's expressions. Each stands as a condition behind WHERE, so that what a policy may not
+    have (aggregates, window functions, functions that return sets) is refused here as well."""
     conditions = ",\n".join(f"case when {in_parentheses(expression)} then 1 end" for expression in expressions)
-    query = sql.SQL("select {} from {};\n").format(sql.SQL(conditions), sql.Identifier(*of.table))
+    query = sql.SQL("select 1 from {} where coalesce({}) = 1;\n").format(sql.Identifier(*of.table), sql.SQL(conditions))
     return query.as_bytes(connection)
 
 
@@ -132,21 +146,53 @@ def _canonical(connection: psycopg.Connection[Any], search_path: Sequence[str], 
     return str(row[0])
 
 
-def _statements(body: str) -> list[str]:
-    inner = body.strip()[len("BEGIN ATOMIC") : -len("END")]
-    return split_statements(inner)
+def _statements(body: str, count: int) -> list[str]:
+    statements = split_statements(body.strip()[len("BEGIN ATOMIC") : -len("END")])
+    # Otherwise expressions of different policies would be compared.
+    assert len(statements) == count, body
+    return statements
+
+
+def _equal_to_readable(connection: psycopg.Connection[Any], chunk: Sequence[Comparison]) -> Iterator[Comparison]:
+    """Where every desired expression is accepted, but a live one is not: it uses a schema that is closed to this role,
+    for instance. What cannot be read is not the same."""
+    import psycopg
+
+    for comparison in chunk:
+        try:
+            with connection.transaction(force_rollback=True):
+                same = list(_equal_in(connection, [comparison]))
+        except psycopg.errors.LockNotAvailable as error:
+            raise _blocked([comparison]) from error
+        except psycopg.Error:
+            continue
+        yield from same
+
+
+def _check_function(connection: psycopg.Connection[Any]) -> None:
+    """Raise GroundworkError where no function at all can be made."""
+    import psycopg
+
+    try:
+        with connection.transaction(force_rollback=True):
+            _canonical(connection, CATALOG, [b"select 1;"])
+    except psycopg.Error as error:
+        remedy = "correct that; expressions are compared by means of a temporary function"
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            remedy = f"grant temporary on this database to {connection.info.user}, which compares expressions with it"
+        cause = error.diag.message_primary or str(error)
+        raise GroundworkError(f"database {connection.info.dbname}", cause, remedy) from error
 
 
 def _find_faults(connection: psycopg.Connection[Any], chunk: Sequence[Comparison]) -> list[Fault]:
     import psycopg
 
+    _check_function(connection)
     faults = []
     for comparison in chunk:
         try:
             with connection.transaction(force_rollback=True):
-                _canonical(
-                    connection, comparison.search_path, [_statement(connection, [comparison.desired], comparison)]
-                )
+                _canonical(connection, comparison.search_path, [_query(connection, [comparison.desired], comparison)])
         except psycopg.errors.LockNotAvailable as error:
             raise _blocked([comparison]) from error
         except psycopg.Error as error:

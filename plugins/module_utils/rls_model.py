@@ -15,6 +15,10 @@ PUBLIC = "public"
 SEARCH_PATH = ("public", "extensions")
 
 
+# Supabase makes and migrates what is in them; its users add policies, and nothing else.
+SUPABASE_SCHEMAS = frozenset(["auth", "storage", "realtime"])
+
+
 @dataclass(frozen=True)
 class Policy:
     """One policy. Roles are sorted; command is one of all, select, insert, update, delete."""
@@ -35,10 +39,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class LiveTable:
-    """A table as the catalog has it. owned: the connecting role may alter it."""
+    """A table as the catalog has it.
+
+    owned: the connecting role may alter it and take policies away; of Supabase's own tables nobody may.
+    governed: the connecting role may change its policies.
+    """
 
     name: QualifiedName
     owned: bool
+    governed: bool
     enabled: bool
     forced: bool
     policies: tuple[Policy, ...]

@@ -15,6 +15,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.object_names i
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Change, Plan, Step, sql
 from ansible_collections.groundwork.supabase.plugins.module_utils.rls_model import (
     PUBLIC,
+    SUPABASE_SCHEMAS,
     Comparison,
     DeclaredPolicy,
     DeclaredTable,
@@ -25,6 +26,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.rls_model impo
 
 LiveTables = Mapping[QualifiedName, LiveTable]
 CLAUSES = ("using", "check")
+REMEDY = "let its owner do it, or connect as its owner"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def make_plan(
     equal: the comparisons whose two expressions mean the same. Raises Faults where a table that belongs to somebody
     else would have to be altered.
     """
-    Faults.raise_all(_ownership_faults(declared, live))
+    faults = list(_ownership_faults(declared, live))
     steps: list[Step] = []
     changes: list[Change] = []
     extra: list[Undeclared] = []
@@ -79,6 +81,9 @@ def make_plan(
             steps.append(step)
             changes.append(change)
         for policy_steps, change in _policies(table, there, equal):
+            if not there.governed:
+                cause = "it would have to change, and the connecting role does not own the table"
+                faults.append(Fault(f"{policy_steps[0].object} ({policy_steps[0].origin})", cause, REMEDY))
             if search_path != table.search_path:
                 search_path = table.search_path
                 steps.append(_set_search_path(search_path))
@@ -88,24 +93,25 @@ def make_plan(
         for policy in there.policies:
             if policy.name not in names:
                 extra.append(Undeclared(table.name, policy.name))
-                # What belongs to Supabase itself (storage, auth, realtime) is never taken away.
                 if undeclared == "drop" and there.owned:
                     steps.append(_drop(table, policy.name))
                     changes.append(Change(label(policy.name, table.name), policy.text(table.name), ""))
+    Faults.raise_all(faults)
     return Plan(tuple(steps), tuple(changes)), extra
 
 
 def _ownership_faults(declared: Sequence[DeclaredTable], live: LiveTables) -> Iterator[Fault]:
     for table in declared:
         there = live[table.name]
-        remedy = "let its owner do it, or connect as its owner"
-        if not there.owned and table.enabled != there.enabled:
+        if there.owned:
+            continue
+        reason = "Supabase owns it" if there.name.schema in SUPABASE_SCHEMAS else "the connecting role does not own it"
+        object = f"table {table.name} ({table.origin})"
+        if table.enabled != there.enabled:
             want = "on" if table.enabled else "off"
-            cause = f"row level security would have to be turned {want}, and the connecting role does not own it"
-            yield Fault(f"table {table.name} ({table.origin})", cause, remedy)
-        if not there.owned and table.forced not in (None, there.forced):
-            cause = "forced would have to change, and the connecting role does not own it"
-            yield Fault(f"table {table.name} ({table.origin})", cause, remedy)
+            yield Fault(object, f"row level security would have to be turned {want}, and {reason}", REMEDY)
+        if table.forced not in (None, there.forced):
+            yield Fault(object, f"forced would have to change, and {reason}", REMEDY)
 
 
 def _switches(table: DeclaredTable, there: LiveTable) -> Iterator[tuple[Step, Change]]:

@@ -17,25 +17,38 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.object_names i
 
 # Column name to type, as PostgreSQL writes it.
 Columns = Mapping[str, str]
+# Which templates take an argument.
+ARGUMENTS = {"column": ("owner", "tenant", "member"), "claim": ("tenant",), "membership": ("member",)}
 ROLES = {"public_read": ("anon", "authenticated"), "service_only": ("service_role",)}
 
 
 def expand(entry: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """A policy as it would be written by hand, from one with a template. What the entry says itself goes first.
+    """A policy as it would be written by hand, from one with a template.
 
-    Raises GroundworkError where the table lacks the template's column.
+    Raises GroundworkError where the entry says what its template says already, or the table lacks the column.
     """
     template = entry["template"]
+    _check(entry)
     command = entry["command"] or ("select" if template == "public_read" else "all")
     expression = TEMPLATES[template](entry, columns)
     return {
         **entry,
         "name": entry["name"] or template,
         "command": command,
-        "roles": entry["roles"] or list(ROLES.get(template, ("authenticated",))),
+        "roles": list(ROLES.get(template, ("authenticated",))) if entry["roles"] is None else entry["roles"],
         "using": expression if command != "insert" else None,
         "check": expression if command in ("all", "insert", "update") else None,
     }
+
+
+def _check(entry: Mapping[str, Any]) -> None:
+    template = entry["template"]
+    if template == "public_read" and entry["command"] not in (None, "select"):
+        raise GroundworkError("template public_read", f"it is not for {entry['command']}", "write that policy out")
+    for argument in ("using", "check", *ARGUMENTS):
+        if entry[argument] is not None and template not in ARGUMENTS.get(argument, ()):
+            remedy = f"leave {argument} out, or write the policy out"
+            raise GroundworkError(f"template {template}", f"it takes no {argument}", remedy)
 
 
 def _owner(entry: Mapping[str, Any], columns: Columns) -> str:

@@ -200,12 +200,45 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.rls_catalog im
 from ansible_collections.groundwork.supabase.plugins.module_utils.rls_equality import find_equal
 from ansible_collections.groundwork.supabase.plugins.module_utils.rls_plan import comparisons, make_plan
 
+MEMBERSHIP: dict[str, Any] = {
+    "table": {"type": "str", "required": True},
+    "user_column": {"type": "str", "default": "user_id"},
+    "tenant_column": {"type": "str"},
+}
+POLICY: dict[str, Any] = {
+    "name": {"type": "str"},
+    "command": {"type": "str", "choices": ["all", "select", "insert", "update", "delete"]},
+    "roles": {"type": "list", "elements": "str"},
+    "permissive": {"type": "bool", "default": True},
+    "using": {"type": "str"},
+    "check": {"type": "str"},
+    "template": {"type": "str", "choices": ["owner", "tenant", "member", "public_read", "service_only"]},
+    "column": {"type": "str"},
+    "claim": {"type": "str"},
+    "membership": {"type": "dict", "options": MEMBERSHIP},
+}
+TABLE: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "enabled": {"type": "bool", "default": True},
+    "forced": {"type": "bool"},
+    "policies": {"type": "list", "elements": "dict", "default": [], "options": POLICY},
+}
+ARGUMENTS: dict[str, Any] = {
+    "tables": {"type": "list", "elements": "dict", "required": True, "options": TABLE},
+    "undeclared": {"type": "str", "choices": ["keep", "report", "drop"], "default": "report"},
+    "search_path": {"type": "list", "elements": "str"},
+    **LOCK_ARGUMENTS,
+    **LOGIN_ARGUMENTS,
+}
+
 
 def secure(module: AnsibleModule, entries: list[Entry]) -> dict[str, Any]:
     params = module.params
     with exclusive(params, module.check_mode) as connection:
         catalog = RlsCatalog(connection)
-        declared = declare(entries, catalog.names, catalog.columns, catalog.roles, params["search_path"])
+        declared = declare(
+            entries, catalog.names, catalog.others, catalog.columns, catalog.roles, params["search_path"]
+        )
         live = catalog.tables([table.name for table in declared])
         equal = find_equal(connection, comparisons(declared, live))
         plan, undeclared = make_plan(declared, live, equal, params["undeclared"])
@@ -219,41 +252,9 @@ def secure(module: AnsibleModule, entries: list[Entry]) -> dict[str, Any]:
 
 
 def main() -> None:
-    membership = {
-        "table": {"type": "str", "required": True},
-        "user_column": {"type": "str", "default": "user_id"},
-        "tenant_column": {"type": "str"},
-    }
-    policy = {
-        "name": {"type": "str"},
-        "command": {"type": "str", "choices": ["all", "select", "insert", "update", "delete"]},
-        "roles": {"type": "list", "elements": "str"},
-        "permissive": {"type": "bool", "default": True},
-        "using": {"type": "str"},
-        "check": {"type": "str"},
-        "template": {"type": "str", "choices": ["owner", "tenant", "member", "public_read", "service_only"]},
-        "column": {"type": "str"},
-        "claim": {"type": "str"},
-        "membership": {"type": "dict", "options": membership},
-    }
-    table = {
-        "name": {"type": "str", "required": True},
-        "enabled": {"type": "bool", "default": True},
-        "forced": {"type": "bool"},
-        "policies": {"type": "list", "elements": "dict", "default": [], "options": policy},
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "tables": {"type": "list", "elements": "dict", "required": True, "options": table},
-            "undeclared": {"type": "str", "choices": ["keep", "report", "drop"], "default": "report"},
-            "search_path": {"type": "list", "elements": "str"},
-            **LOCK_ARGUMENTS,
-            **LOGIN_ARGUMENTS,
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        entries = read_entries(module.params["tables"])
+        entries = read_entries(module.params["tables"], module.params["search_path"])
         result = secure(module, entries)
     except Unreachable as error:
         # A dry run comes before the database exists as well: then everything is still to come.

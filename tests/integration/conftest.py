@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ad_hoc import AdHocRun, Outcome, command_line
-from postgres_server import ROOT, Database, Server, running_server
+from postgres_server import IMAGES, ROOT, Database, Server, running_server
 
 SETTINGS = {
     "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -23,9 +23,20 @@ SETTINGS = {
 numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    majors = ",".join(map(str, IMAGES))
+    parser.addoption("--postgres", default=majors, help=f"major versions of PostgreSQL to test on (default: {majors})")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        majors = [int(major) for major in metafunc.config.getoption("--postgres").split(",")]
+        metafunc.parametrize("server", majors, indirect=True, scope="session", ids=lambda major: f"postgres{major}")
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server")) as running:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("server"), request.param) as running:
         yield running
 
 

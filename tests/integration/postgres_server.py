@@ -19,7 +19,8 @@ import psycopg
 from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = "groundwork-lab/postgres:current"
+# The newest major version that Supabase runs, and the oldest.
+IMAGES = {17: "postgres", 15: "postgres-15"}
 CONFIG = "config_file=/etc/postgresql/postgresql.conf"
 # The image sets this database up; a test gets a copy. Its "postgres" cannot be copied: pg_cron is connected to it.
 TEMPLATE = "supabase"
@@ -33,6 +34,7 @@ class Server:
     container: str
     port: int
     password_file: Path
+    major: int = 17
 
     @property
     def password(self) -> str:
@@ -82,35 +84,33 @@ class Database:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
-    """Start a server and take it away again. Its password lies in the folder."""
+def running_server(folder: Path, major: int = 17) -> Iterator[Server]:
+    """Start a server of a major version and take it away again. Its password lies in the folder."""
     password_file = folder / "password"
     password_file.touch(mode=0o600)
     password_file.write_text(secrets.token_hex(16), encoding="ascii")
-    ensure_image()
-    container = start_container(password_file)
+    ensure_image(IMAGES[major])
+    container = start_container(password_file, f"groundwork-lab/{IMAGES[major]}:current")
     try:
         port = int(docker("port", container, "5432/tcp").splitlines()[0].rpartition(":")[2])
-        server = Server(container, port, password_file)
+        server = Server(container, port, password_file, major)
         wait_until_ready(server)
         yield server
     finally:
         docker("rm", "--force", "--volumes", container)
 
 
-def ensure_image() -> None:
-    """Build the image where the lab has not done so yet."""
-    found = subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False)
-    if found.returncode:
-        subprocess.run([str(ROOT / "images" / "build"), "--local", "postgres"], check=True)
+def ensure_image(name: str) -> None:
+    """Build the image where it is not there as it is now."""
+    subprocess.run([str(ROOT / "images" / "build"), "--local", name], check=True, capture_output=True)
 
 
-def start_container(password_file: Path) -> str:
+def start_container(password_file: Path, image: str) -> str:
     """Id of a new container. Nothing in it outlives it, so nothing is written to a disk."""
     options = ["--detach", "--label", "groundwork.integration", "--publish", "127.0.0.1::5432"]
     options += ["--tmpfs", "/var/lib/postgresql/data", "--env", "POSTGRES_PASSWORD", "--env", f"POSTGRES_DB={TEMPLATE}"]
     return docker(
-        "run", *options, IMAGE, "postgres", "-c", CONFIG, "-c", "fsync=off",
+        "run", *options, image, "postgres", "-c", CONFIG, "-c", "fsync=off",
         environment={"POSTGRES_PASSWORD": password_file.read_text(encoding="ascii")},
     ).strip()  # fmt: skip
 

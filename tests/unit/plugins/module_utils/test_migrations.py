@@ -6,35 +6,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import pending, read_migrations
-from ansible_collections.groundwork.supabase.plugins.module_utils.sql_statements import split_statements
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("select 1; select 2;", ["select 1", "select 2"]),
-        ("select 1", ["select 1"]),
-        ("-- only; a comment\n", []),
-        ("/* a; /* nested; */ b; */ select 1;", ["/* a; /* nested; */ b; */ select 1"]),
-        ("select 'a;b', 'it''s;', E'x\\';y';", ["select 'a;b', 'it''s;', E'x\\';y'"]),
-        ('select "a;b";', ['select "a;b"']),
-        ("do $$ begin perform 1; end $$; select 2", ["do $$ begin perform 1; end $$", "select 2"]),
-        ("do $a$ select $b$;$b$; $a$;", ["do $a$ select $b$;$b$; $a$"]),
-        (
-            "create function f() returns int begin atomic select case when true then 1 end; select 2; end; select 3;",
-            [
-                "create function f() returns int begin atomic select case when true then 1 end; select 2; end",
-                "select 3",
-            ],
-        ),
-        ("begin; select 1; end;", ["begin", "select 1", "end"]),
-        (";;", []),
-        ("select $1;", ["select $1"]),
-    ],
+from ansible_collections.groundwork.supabase.plugins.module_utils.migration_plan import Wish, pending, plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import (
+    History,
+    Progress,
+    Seed,
+    compare,
+    read_migrations,
 )
-def test_statements_end_where_postgresql_ends_them(text, expected):
-    assert split_statements(text) == expected
 
 
 def test_versions_are_numbers():
@@ -81,3 +60,99 @@ def test_what_was_applied_already_is_not_judged_again():
 def test_a_version_that_is_no_number_is_named():
     with pytest.raises(GroundworkError, match="migration v1: its row of the history has no number"):
         pending([], ["v1"])
+
+
+FILES = {"1_a.sql": "create table a ()", "2_b.sql": "create table b ()", "3_c.sql": "create table c ()"}
+THREE = read_migrations(FILES)
+DOWN = read_migrations({name: "select 1" for name in FILES})
+
+
+def recorded(*versions, **more):
+    checksums = {migration.version: migration.sha256 for migration in THREE if migration.version in versions}
+    return History(versions=versions, checksums=checksums, **more)
+
+
+def states(history, migrations=THREE):
+    return [(entry.version, entry.state) for entry in compare(migrations, history)]
+
+
+def test_every_version_has_a_state():
+    history = recorded("1", "3", "9", statements={}, up={"2": Progress(1, "")})
+    assert states(history) == [("1", "applied"), ("2", "partial"), ("3", "applied"), ("9", "unknown")]
+    assert states(recorded("2")) == [("1", "late"), ("2", "applied"), ("3", "pending")]
+
+
+@pytest.mark.parametrize(
+    ("checksums", "statements", "state"),
+    [
+        ({"1": THREE[0].sha256}, {}, "applied"),
+        ({"1": "another"}, {"1": ["create table a ()"]}, "applied"),
+        ({"1": "another"}, {"1": ["create table x ()"]}, "edited"),
+        ({"1": "another"}, {"1": None}, "edited"),
+        ({}, {"1": ["create table a ()"]}, "applied"),
+        ({}, {"1": ["create table a ()", "select 1"]}, "edited"),
+        ({}, {"1": []}, "edited"),
+        ({}, {"1": None}, "applied"),
+    ],
+)
+def test_the_checksum_decides_or_else_what_was_run(checksums, statements, state):
+    history = History(("1",), checksums, statements)
+    assert states(history)[0] == ("1", state)
+
+
+def test_a_plan_goes_down_newest_first_and_up_oldest_first():
+    down = plan(Wish(THREE, DOWN, target="1", allow_down=True), recorded("1", "2", "3"))
+    assert [step.version for step in down.down] == ["3", "2"] and not down.up
+    up = plan(Wish(THREE, DOWN, target="2"), recorded())
+    assert [step.version for step in up.up] == ["1", "2"] and not up.down
+
+
+def test_going_down_names_all_that_is_missing():
+    with pytest.raises(GroundworkError) as error:
+        plan(Wish(THREE, DOWN[:1], target="0"), recorded("1", "2", "3"))
+    for part in ("3_c.sql: it is newer", "2_b.sql: it is newer", "3 faults", "allow_down"):
+        assert part in str(error.value)
+    assert "1_a.sql: it is newer" not in str(error.value)
+
+
+def test_going_down_past_a_file_that_is_lost_needs_only_its_down_script():
+    history = recorded("1", "2", "3", "4")
+    script = read_migrations({"4_d.sql": "drop table d"})
+    down = plan(Wish(THREE, [*DOWN, *script], target="3", allow_down=True), history)
+    assert [step.script.file_name for step in down.down] == ["4_d.sql"]
+
+
+def test_a_half_done_migration_is_finished_first():
+    history = recorded("1", up={"2": Progress(0, THREE[1].digest_of_first(0))})
+    with pytest.raises(GroundworkError, match="2_b.sql: it was applied in part"):
+        plan(Wish(THREE, DOWN, target="1"), history)
+    assert [step.version for step in plan(Wish(THREE), history).up] == ["2", "3"]
+    with pytest.raises(GroundworkError, match="migration 1: its down script ran in part"):
+        plan(Wish(THREE), recorded("1", down={"1": Progress(1, "")}))
+
+
+@pytest.mark.parametrize("number", [3, 0])
+def test_resuming_behind_the_end_is_refused(number):
+    with pytest.raises(GroundworkError, match="correct resume"):
+        plan(Wish(THREE, resume={"1": number}), recorded())
+
+
+def test_resuming_is_for_what_is_pending():
+    (step, *_rest) = plan(Wish(THREE, resume={"1": 2}), recorded()).up
+    assert step.progress == Progress(1, THREE[0].digest_of_first(1))
+    assert plan(Wish(THREE, resume={"1": 2}), recorded("1", "2", "3")).up == ()
+    with pytest.raises(GroundworkError, match="resume 7: no pending migration"):
+        plan(Wish(THREE, resume={"7": 1}), recorded())
+
+
+def test_seeds_follow_only_without_a_target():
+    seeds = [Seed("supabase/seed.sql", "select 1", "new"), Seed("supabase/old.sql", "select 1", "old")]
+    history = recorded("1", "2", "3", seeds={"supabase/seed.sql": "before", "supabase/old.sql": "old"})
+    assert [seed.file_name for seed in plan(Wish(THREE, seeds=seeds), history).seeds] == ["supabase/seed.sql"]
+    assert plan(Wish(THREE, seeds=seeds, target="3"), history).seeds == ()
+
+
+def test_a_place_is_where_an_editor_has_it():
+    (migration,) = read_migrations({"1_a.sql": "-- note\n\n  select 1;\n  select\n    größe;\n"})
+    assert migration.place(0, None) == "line 1"
+    assert migration.place(1, 8 + 4) == "line 5, column 5"

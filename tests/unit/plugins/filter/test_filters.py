@@ -1,0 +1,33 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a template gives the filters, and what it may get wrong."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.groundwork.supabase.plugins.filter import er_diagram, policy_matrix
+
+EMPTY = {"tables": [], "roles": [], "changed": False}
+draw = er_diagram.FilterModule().filters()["er_diagram"]
+write = policy_matrix.FilterModule().filters()["policy_matrix"]
+
+
+def test_an_empty_database():
+    assert draw(EMPTY) == "erDiagram\n"
+    assert write(EMPTY, ["anon"]).count("\n") == 2
+
+
+@pytest.mark.parametrize("apply", [draw, write])
+@pytest.mark.parametrize("value", ["text", None, [], {"msg": "failed"}])
+def test_what_is_not_a_catalog(apply, value):
+    with pytest.raises(AnsibleFilterError, match="not what catalog_info returns"):
+        apply(value)
+
+
+def test_wrong_arguments():
+    with pytest.raises(AnsibleFilterError, match="one of all, keys, none"):
+        draw(EMPTY, "some")
+    with pytest.raises(AnsibleFilterError, match="list of names"):
+        write(EMPTY, "anon")
