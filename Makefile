@@ -44,8 +44,8 @@ sanity: tools ## ansible-test sanity and units
 	@scripts/ansible-test sanity
 	@scripts/ansible-test units
 
-integration: tools ## modules against real servers
-	@scripts/with-docker scripts/pytest tests/integration
+integration: tools ## modules against PostgreSQL 17 and 15
+	@scripts/with-docker scripts/pytest tests/integration -n auto --dist loadfile
 
 molecule: lab ## the whole site on fresh servers: check, converge, idempotence, verify
 	@scripts/with-docker scripts/molecule

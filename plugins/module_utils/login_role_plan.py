@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import check_identifier
+from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import check_identifier, quote_identifier
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Change, Plan, Step, lines, sql
 
 # Settings whose value is a list of names; PostgreSQL quotes each by itself.
 LISTS = frozenset({"search_path", "session_preload_libraries", "local_preload_libraries", "temp_tablespaces"})
-SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
+SETTING = re.compile(r"[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*", re.IGNORECASE)
 LIST_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+?))\s*(?:,|$)')
 HIDDEN = "********"
+RESERVED = re.compile(r"public|none|pg_.*")
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class LoginRole:
 
 @dataclass(frozen=True)
 class LiveRole:
-    """A role as the catalog has it. powers: attributes that no service needs."""
+    """A role as the catalog has it. powers: attributes that no service needs. expired: its password is."""
 
     name: str
     can_login: bool
     powers: tuple[str, ...]
+    expired: bool
     connection_limit: int
     settings: tuple[tuple[str, Any], ...]
     member_of: frozenset[str]
@@ -57,24 +59,40 @@ def read_login_roles(roles: Sequence[Mapping[str, Any]]) -> list[LoginRole]:
             continue
         if any(names[0] == other.name for other in declared):
             faults.append(Fault(object, "it is declared twice", "declare it once"))
-        for name in arguments["settings"]:
-            if not SETTING.fullmatch(name):
-                faults.append(Fault(f"{object}, setting {name!r}", "no setting is named so", "correct the name"))
-        settings = tuple(sorted((name, _value(name, value)) for name, value in arguments["settings"].items()))
+        faults.extend(_value_faults(object, arguments))
+        settings = ((name.lower(), _value(name.lower(), value)) for name, value in arguments["settings"].items())
         declared.append(
-            LoginRole(names[0], f"login_roles[{position}]", arguments["connection_limit"], settings, tuple(names[1:]))
+            LoginRole(
+                name=names[0],
+                origin=f"login_roles[{position}]",
+                connection_limit=arguments["connection_limit"],
+                settings=tuple(sorted(settings)),
+                member_of=tuple(names[1:]),
+            )
         )
     Faults.raise_all(faults)
     return declared
+
+
+def _value_faults(object: str, arguments: Mapping[str, Any]) -> Iterator[Fault]:
+    if RESERVED.fullmatch(arguments["name"]):
+        yield Fault(object, "PostgreSQL keeps this name for itself", "give another name")
+    if arguments["connection_limit"] is not None and arguments["connection_limit"] < -1:
+        yield Fault(object, "its connection limit is below -1, which means none", "give another limit")
+    for name, value in arguments["settings"].items():
+        if not SETTING.fullmatch(name):
+            yield Fault(f"{object}, setting {name!r}", "no setting is named so", "correct the name")
+        if value is None:
+            yield Fault(f"{object}, setting {name}", "it has no value", "give one, or leave the setting out")
 
 
 def _value(name: str, value: Any) -> Any:
     """A setting's value as PostgreSQL keeps it."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, list):
-        return tuple(map(str, value))
-    return split_list(str(value)) if name in LISTS else str(value)
+    if name in LISTS:
+        return tuple(filter(None, map(str, value))) if isinstance(value, list) else split_list(str(value))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -86,6 +104,8 @@ def split_list(text: str) -> tuple[str, ...]:
 def read_setting(text: str) -> tuple[str, Any]:
     """An element of ``pg_roles.rolconfig``, such as ``statement_timeout=5s``."""
     name, _equals, value = text.partition("=")
+    # The server writes a name as it knows it, TimeZone for instance, and reads it in any case.
+    name = name.lower()
     return name, split_list(value) if name in LISTS else value
 
 
@@ -96,22 +116,41 @@ def plan_login_roles(
 
     Raises Faults where a role has more power than a service may have.
     """
-    Faults.raise_all(
-        Fault(f"role {role.name} ({role.origin})", f"it has {', '.join(live[role.name].powers)}", remedy)
-        for role in declared
-        for remedy in ["a service's role needs none of that; take it away, or declare another role"]
-        if role.name in live and live[role.name].powers
-    )
-    steps: list[Step] = []
+    Faults.raise_all(fault for role in declared if role.name in live for fault in _live_faults(role, live[role.name]))
+    made: list[Step] = []
+    granted: list[Step] = []
     changes: list[Change] = []
     for role in declared:
         there = live.get(role.name)
-        todo = list(_role(role, there, verifiers))
-        if todo:
-            steps.extend(todo)
+        steps, grants = list(_role(role, there, verifiers)), list(_memberships(role, there))
+        if steps or grants:
+            made.extend(steps)
+            granted.extend(grants)
             before = _text(there) if there else ""
             changes.append(Change(f"role {role.name}", before, _after(role, there, role.name in verifiers)))
-    return Plan(tuple(steps), tuple(changes))
+    # A role may be a member of one that stands behind it in the list.
+    return Plan((*made, *granted), tuple(changes))
+
+
+def _live_faults(role: LoginRole, there: LiveRole) -> Iterator[Fault]:
+    object = f"role {role.name} ({role.origin})"
+    if there.powers:
+        remedy = "a service's role needs none of that; take it away, or declare another role"
+        yield Fault(object, f"it has {', '.join(there.powers)}", remedy)
+    if there.expired:
+        remedy = f"alter role {quote_identifier(role.name)} valid until 'infinity', or take the role out"
+        yield Fault(object, "its password has expired, so it cannot log in", remedy)
+
+
+def check_groups(declared: Sequence[LoginRole], roles: frozenset[str]) -> None:
+    """Raises Faults with the roles that somebody is to be a member of and that neither exist nor are declared."""
+    known = roles | {role.name for role in declared}
+    Faults.raise_all(
+        Fault(f"role {role.name} ({role.origin}.member_of)", f"role {group} does not exist", "create it first")
+        for role in declared
+        for group in role.member_of
+        if group not in known
+    )
 
 
 def _role(role: LoginRole, there: LiveRole | None, verifiers: Mapping[str, str | None]) -> Iterator[Step]:
@@ -136,11 +175,13 @@ def _role(role: LoginRole, there: LiveRole | None, verifiers: Mapping[str, str |
                 name, _setting_name(setting), _setting_value(value)
             )
             yield Step(object, statement, f"{role.origin}.settings.{setting}")
+
+
+def _memberships(role: LoginRole, there: LiveRole | None) -> Iterator[Step]:
     for group in role.member_of:
         if there is None or group not in there.member_of:
-            yield Step(
-                object, sql.SQL("grant {} to {}").format(sql.Identifier(group), name), f"{role.origin}.member_of"
-            )
+            statement = sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(role.name))
+            yield Step(f"role {role.name}", statement, f"{role.origin}.member_of")
 
 
 def _setting_name(name: str) -> sql.Composable:
@@ -155,21 +196,22 @@ def _setting_value(value: Any) -> sql.Composable:
 
 def _text(role: LiveRole, password: str = "") -> str:
     """As a person reads it in a diff."""
-    settings = {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in role.settings}
+    settings = [
+        f"\n  {name}: {', '.join(value) if isinstance(value, tuple) else value}" for name, value in role.settings
+    ]
     limit = None if role.connection_limit < 0 else role.connection_limit
     fields = lines(
         login="yes" if role.can_login else "no",
         password=password,
         connection_limit=limit,
         member_of=", ".join(sorted(role.member_of)),
-        **settings,
     )
-    return f"role {role.name}\n{fields}"
+    return f"role {role.name}\n{fields}{''.join(settings)}"
 
 
 def _after(role: LoginRole, there: LiveRole | None, has_new_password: bool) -> str:
-    old = there or LiveRole(role.name, True, (), -1, (), frozenset())
+    old = there or LiveRole(role.name, True, (), False, -1, (), frozenset())
     limit = old.connection_limit if role.connection_limit is None else role.connection_limit
     settings = tuple(sorted({**dict(old.settings), **dict(role.settings)}.items()))
-    new = LiveRole(role.name, True, (), limit, settings, old.member_of | frozenset(role.member_of))
+    new = LiveRole(role.name, True, (), False, limit, settings, old.member_of | frozenset(role.member_of))
     return _text(new, "(set)" if has_new_password else "")

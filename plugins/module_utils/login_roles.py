@@ -20,22 +20,23 @@ select r.rolname, r.rolcanlogin,
   array_remove(array[case when r.rolsuper then 'SUPERUSER' end, case when r.rolbypassrls then 'BYPASSRLS' end,
     case when r.rolcreaterole then 'CREATEROLE' end, case when r.rolcreatedb then 'CREATEDB' end,
     case when r.rolreplication then 'REPLICATION' end], null),
-  r.rolconnlimit, coalesce(r.rolconfig, '{}'),
+  coalesce(r.rolvaliduntil < now(), false), r.rolconnlimit, coalesce(r.rolconfig, '{}'),
   array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid)
 from pg_roles r
 where r.rolname = any (%s)
 """
-# The server's word for a wrong password; a client learns no code. Other refusals (connection limit, no CONNECT, an
-# account that expired) come after the password was found right, and a new password would not help.
-REFUSED = ("password authentication failed", "is not permitted to log in")
+# The server's words; a client learns no code when it is not let in.
+WRONG = ("password authentication failed", "is not permitted to log in")
+# Said after the password was found right: a new one would not help.
+RIGHT = ("too many connections for", "permission denied for database", "remaining connection slots are reserved")
 
 
 def read_roles(connection: psycopg.Connection[Any], names: Sequence[str]) -> dict[str, LiveRole]:
     """Those of the named roles that exist."""
     live = {}
-    for name, can_login, powers, limit, settings, groups in connection.execute(ROLES, [list(names)]):
+    for name, can_login, powers, expired, limit, settings, groups in connection.execute(ROLES, [list(names)]):
         found = tuple(sorted(read_setting(text) for text in settings))
-        live[name] = LiveRole(name, can_login, tuple(powers), limit, found, frozenset(groups))
+        live[name] = LiveRole(name, can_login, tuple(powers), expired, limit, found, frozenset(groups))
     return live
 
 
@@ -50,5 +51,8 @@ def _logs_in(params: Mapping[str, Any], name: str, password: str) -> bool:
     except Unreachable:
         raise
     except GroundworkError as error:
-        return not any(reason in error.cause for reason in REFUSED)
+        if any(words in error.cause for words in (*WRONG, *RIGHT)):
+            return not any(words in error.cause for words in WRONG)
+        cause = f"whether its password is right cannot be found out: {error.cause}"
+        raise GroundworkError(f"role {name}", cause, "let it log in by password, or declare it without one") from error
     return True

@@ -154,7 +154,7 @@ def adopt(connection: psycopg.Connection[Any], history: History, migrations: Seq
         with connection.transaction():
             for statement in creation(history, ["groundwork_migrations"]):
                 connection.execute(statement)
-            connection.execute(ADOPT, [[version for version, _ in pairs], [checksum for _, checksum in pairs]])
+            connection.execute(ADOPT, [*map(list, zip(*pairs))])
     except psycopg.Error as error:
         cause, remedy = str(error).strip(), "check what the role may do in schema supabase_migrations"
         raise GroundworkError("checksums of migrations", cause, remedy) from error

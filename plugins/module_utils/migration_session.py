@@ -166,7 +166,9 @@ class Session:
     def _wait(self, server: pq.abc.PGconn) -> None:
         while server.is_busy():
             unsent = server.flush()
-            readable, writable, _ = select.select([server.socket], [server.socket] if unsent else [], [], self._look)
+            readable, writable, _failed = select.select(
+                [server.socket], [server.socket] if unsent else [], [], self._look
+            )
             if readable:
                 server.consume_input()
             elif not writable:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
 
 try:
-    from psycopg import sql as sql  # the planners' way to it
+    from psycopg import sql
 except ImportError:
     # Without it postgres.connect() says so before any planner is called.
     sql = None  # type: ignore[assignment]
+
+# The planners' way to it.
+__all__ = ["Change", "Plan", "Step", "lines", "sql"]
 
 if TYPE_CHECKING:
     import psycopg

@@ -138,6 +138,12 @@ def exclusive(params: Mapping[str, Any], check_mode: bool) -> Iterator[psycopg.C
             raise GroundworkError(
                 blocked.object, cause, "let that end, then run again; nothing was changed"
             ) from blocked
+        except psycopg.Error as error:
+            # Outside of a step: the catalog, the lock, the commit, of which nobody knows whether it went through.
+            cause = next(iter(str(error).strip().splitlines()), "the connection was lost")
+            raise GroundworkError(
+                f"database {params['login_db']}", cause, "see to the server, then run again"
+            ) from error
 
 
 def _lock(connection: psycopg.Connection[Any]) -> None:

@@ -141,15 +141,15 @@ def _canonical(connection: psycopg.Connection[Any], search_path: Sequence[str], 
     # binary: by the extended protocol, which takes one statement only.
     connection.execute(FUNCTION + b"".join(statements) + b"end", binary=True)
     connection.execute("select set_config('search_path', 'pg_catalog', true)")
-    row = connection.execute(READ_BACK).fetchone()
-    assert row is not None
-    return str(row[0])
+    ((body,),) = connection.execute(READ_BACK).fetchall()
+    return str(body)
 
 
 def _statements(body: str, count: int) -> list[str]:
     statements = split_statements(body.strip()[len("BEGIN ATOMIC") : -len("END")])
     # Otherwise expressions of different policies would be compared.
-    assert len(statements) == count, body
+    if len(statements) != count:
+        raise AssertionError(f"{len(statements)} statements were read back where {count} were written: {body}")
     return statements
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,12 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.object_names i
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema_model import PUBLIC, DeclaredSchema
 
 # PostgreSQL's own, which nobody may declare (manual, "System Catalog Schema").
-RESERVED = ("pg_", "information_schema")
+RESERVED = re.compile(r"pg_.*|information_schema")
+# Supabase's services have privileges in these that no inventory declares.
+SUPABASE_OWN = ("auth", "extensions", "realtime", "storage", "vault")
 
 
-def read_schemas_argument(schemas: Sequence[Mapping[str, Any]]) -> list[DeclaredSchema]:
+def read_schemas_argument(schemas: Sequence[Mapping[str, Any]], exact: bool) -> list[DeclaredSchema]:
     """Raises Faults."""
     declared: list[DeclaredSchema] = []
     faults: list[Fault] = []
@@ -24,6 +27,9 @@ def read_schemas_argument(schemas: Sequence[Mapping[str, Any]]) -> list[Declared
         origin = f"schemas[{position}]"
         schema = _read_schema(arguments, origin)
         faults.extend(_name_faults(schema))
+        if exact and schema.name in SUPABASE_OWN:
+            cause = "it is Supabase's own, and exact would take from its services what they need"
+            faults.append(Fault(f"schema {schema.name} ({origin})", cause, "declare it in a call without exact"))
         if any(schema.name == other.name for other in declared):
             faults.append(Fault(f"schema {schema.name} ({origin})", "it is declared twice", "declare it once"))
         declared.append(schema)
@@ -41,7 +47,7 @@ def _read_schema(arguments: Mapping[str, Any], origin: str) -> DeclaredSchema:
 
 def _name_faults(schema: DeclaredSchema) -> Iterator[Fault]:
     object = f"schema {schema.name} ({schema.origin})"
-    if schema.name.startswith(RESERVED):
+    if RESERVED.fullmatch(schema.name):
         yield Fault(object, "it is PostgreSQL's own", "give another name")
     if PUBLIC in schema.access:
         yield Fault(object, "role public is every role, and it gets nothing", "name the roles that need access")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import quote_identifier
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Change, Plan, Step, sql
@@ -41,8 +42,8 @@ def unmanaged(declared: Sequence[DeclaredSchema], live: LiveSchemas, exact: bool
     """
     found = set()
     for schema in declared:
-        for object in live.objects.get(schema.name, ()):
-            missing, surplus = _difference(schema, object, exact)
+        for object in _objects(schema, live):
+            missing, surplus = _difference(schema, live, object, exact)
             if (missing or surplus) and not object.managed or any(not grant.by_owner for grant in surplus):
                 found.add(f"{object.kind} {object.sql}")
     return sorted(found)
@@ -65,20 +66,34 @@ def _objects(schema: DeclaredSchema, live: LiveSchemas) -> tuple[Object, ...]:
     """What is in the schema; a schema that is about to be made has nothing in it."""
     there = live.objects.get(schema.name, ())
     if there:
-        return there
+        return tuple(_under_new_owner(schema, object) if object.kind == "schema" else object for object in there)
     quoted = quote_identifier(schema.name)
     return (Object("schema", schema.name, quoted, schema.owner or live.user, True, frozenset()),)
 
 
-def _difference(schema: DeclaredSchema, object: Object, exact: bool) -> tuple[frozenset[Grant], frozenset[Grant]]:
-    """Privileges that are missing, and those that have to go. The owner's own are the owner's affair."""
+def _under_new_owner(schema: DeclaredSchema, object: Object) -> Object:
+    """The object as it is once it has changed hands: PostgreSQL passes the old owner's privileges on to the new one."""
+    if schema.owner in (None, object.owner):
+        return object
+    grants = (grant._replace(role=schema.owner) if grant.role == object.owner else grant for grant in object.grants)
+    return replace(object, owner=str(schema.owner), managed=True, grants=frozenset(grants))
+
+
+def _difference(
+    schema: DeclaredSchema, live: LiveSchemas, object: Object, exact: bool
+) -> tuple[frozenset[Grant], frozenset[Grant]]:
+    """Privileges that are missing, and those that have to go. The owner's own are the owner's affair.
+
+    Whoever makes objects in a schema keeps what that takes.
+    """
     wanted = frozenset(grant for grant in schema.wanted(object.kind) if grant.role != object.owner)
+    makers = (schema.creators or (live.user,)) if object.kind == "schema" else ()
     present = {Grant(grant.role, grant.privilege, grant.column) for grant in object.grants}
     surplus = frozenset(
         grant
         for grant in object.grants
         if grant._replace(by_owner=True) not in wanted
-        and grant.role != object.owner
+        and grant.role not in (object.owner, *makers)
         and (exact or grant.role == PUBLIC)
     )
     return wanted - present, surplus
@@ -91,7 +106,7 @@ def _grants(schema: DeclaredSchema, live: LiveSchemas, exact: bool) -> Planned:
     for object in _objects(schema, live):
         if not object.managed:
             continue
-        lacks, extra = _difference(schema, object, exact)
+        lacks, extra = _difference(schema, live, object, exact)
         _collect(missing, object, lacks)
         _collect(surplus, object, (grant for grant in extra if grant.by_owner))
     for (kind, role, privileges), objects in _ordered(surplus):

@@ -84,8 +84,8 @@ def first_tokens(statement: str, limit: int = 100) -> list[str]:
             tokens.append(match.group().lower())
         elif kind != "line_comment":
             tokens.append(match.group())
-    else:
-        tokens.extend(statement[position:].split() if len(tokens) < limit else [])
+    if len(tokens) < limit:
+        tokens.extend(statement[position:].split())
     return tokens
 
 

@@ -164,6 +164,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.login_role_plan import (
     LoginRole,
+    check_groups,
     plan_login_roles,
     read_login_roles,
 )
@@ -215,9 +216,10 @@ def converge(module: AnsibleModule, schemas: list[DeclaredSchema], roles: list[L
         stale = {*without_login(params, known), *(passwords.keys() - known.keys())}
         verifiers = {name: verifier(text) if (text := passwords[name]) is not None else None for name in stale}
         live = read_schemas(connection, [schema.name for schema in schemas])
-        role_plan, _none = Faults.gather(
+        role_plan, *_nothing = Faults.gather(
             lambda: plan_login_roles(roles, live_roles, verifiers),
             lambda: check_roles(schemas, live.roles | {role.name for role in roles}),
+            lambda: check_groups(roles, live.roles),
         )
         schema_plan = plan_schemas(schemas, live, params["exact"])
         plan = Plan(role_plan.steps + schema_plan.steps, role_plan.changes + schema_plan.changes)
@@ -274,7 +276,7 @@ def main() -> None:
     )
     try:
         schemas, roles = Faults.gather(
-            lambda: read_schemas_argument(module.params["schemas"]),
+            lambda: read_schemas_argument(module.params["schemas"], module.params["exact"]),
             lambda: read_login_roles(module.params["login_roles"]),
         )
         result = converge(module, schemas, roles)

@@ -38,21 +38,26 @@ POLICIES: list[tuple[str, dict[str, str]]] = [
 
 
 def tables(schemas: int, per_schema: int) -> list[dict[str, Any]]:
-    """The module's argument."""
-    found = []
-    for schema in (f"s{number}" for number in range(schemas)):
-        for name in (f"{schema}.t{number}" for number in range(per_schema)):
-            policies = [
-                {
-                    "name": f"p_{command}",
-                    "command": command,
-                    "roles": ["authenticated"],
-                    **{clause: text.format(schema=schema) for clause, text in clauses.items()},
-                }
-                for command, clauses in POLICIES
-            ]
-            found.append({"name": name, "policies": policies})
-    return found
+    """The module's argument, an element for each table."""
+    names = [(f"s{schema}", f"s{schema}.t{table}") for schema in range(schemas) for table in range(per_schema)]
+    return [{"name": name, "policies": policies(schema)} for schema, name in names]
+
+
+def patterns(schemas: int) -> list[dict[str, Any]]:
+    """The same by a pattern for each schema, as a person would write it."""
+    return [{"name": f"s{schema}.*", "policies": policies(f"s{schema}")} for schema in range(schemas)]
+
+
+def policies(schema: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"p_{command}",
+            "command": command,
+            "roles": ["authenticated"],
+            **{clause: text.format(schema=schema) for clause, text in clauses.items()},
+        }
+        for command, clauses in POLICIES
+    ]
 
 
 def statements(wanted: list[dict[str, Any]], again: bool) -> list[str]:
@@ -86,7 +91,7 @@ ENVIRONMENT = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_
 class Ways:
     """The ways to bring a database there, each a command."""
 
-    def __init__(self, folder: Path, wanted: list[dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, wanted: list[dict[str, Any]], schemas: int) -> None:
         self.count = len(statements(wanted, again=False))
         self.files = {}
         for again in (False, True):
@@ -97,6 +102,8 @@ class Ways:
             self.files["list", again].write_text(json.dumps({"statements": lines}), encoding="utf-8")
         self.files["tables"] = folder / "tables.json"
         self.files["tables"].write_text(json.dumps({"tables": wanted}), encoding="utf-8")
+        self.files["patterns"] = folder / "patterns.json"
+        self.files["patterns"].write_text(json.dumps({"tables": patterns(schemas)}), encoding="utf-8")
         self.files["loop"] = folder / "loop.yml"
 
     def psql(self, database: Database, again: bool) -> float:
@@ -106,6 +113,10 @@ class Ways:
     def rls(self, database: Database, again: bool) -> float:
         arguments = {"tables": "{{ tables }}", **database.login}
         return ansible("groundwork.supabase.rls", arguments, self.files["tables"], changed=not again)
+
+    def patterns(self, database: Database, again: bool) -> float:
+        arguments = {"tables": "{{ tables }}", **database.login}
+        return ansible("groundwork.supabase.rls", arguments, self.files["patterns"], changed=not again)
 
     def one_list(self, database: Database, again: bool) -> float:
         arguments = {"query": "{{ statements }}", **theirs(database)}
@@ -190,9 +201,13 @@ def main() -> None:
         fill(small, 10, 20)
         fill(large, 10, 200)
         rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-        few = measure(folder, small, Ways(folder, tables(10, 20)), ["psql", "rls", "one_list", "looped"], rounds)
+        few = measure(
+            folder, small, Ways(folder, tables(10, 20), 10), ["psql", "rls", "patterns", "one_list", "looped"], rounds
+        )
         report("200 tables, 4 policies each (looped: extrapolated from 20 items)", few)
-        many = measure(folder, large, Ways(folder, tables(10, 200)), ["psql", "rls"], max(1, rounds // 2))
+        many = measure(
+            folder, large, Ways(folder, tables(10, 200), 10), ["psql", "rls", "patterns"], max(1, rounds // 2)
+        )
         report("2,000 tables, 4 policies each", many)
         for again in (False, True):
             ratio = (many["rls", again] - many[None]) / (few["rls", again] - few[None])

@@ -76,3 +76,22 @@ def store(tmp_path: Path) -> Callable[[Mapping[str, str]], dict[str, Any]]:
         return {"secrets_dir": str(folder)}
 
     return write
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Write a project's files anew; returns the argument that names its migrations.
+
+    ``project({"1_a.sql": "select 1", "down/1_a.sql": "select 2"})``
+    """
+
+    def write(files: Mapping[str, str]) -> dict[str, Any]:
+        folder = tmp_path / "supabase" / "migrations"
+        (folder / "down").mkdir(parents=True, exist_ok=True)
+        for old in folder.rglob("*.sql"):
+            old.unlink()
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return {"path": str(folder)}
+
+    return write

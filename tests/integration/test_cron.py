@@ -75,14 +75,16 @@ def test_jobs_are_made_changed_and_dropped(run, cron, server):
     assert not again.changed and again.result["queries"] == []
     ids = dict(cron.query("select jobname, jobid from cron.job"))
 
-    second = [job("a", database="postgres", schedule="0 0 $ * *"), job(odd, "select 2", active=True)]
+    # Debian 12's pg_cron does not know the last day of a month.
+    last_day = "0 0 $ * *" if server.major > 15 else "0 0 28 * *"
+    second = [job("a", database="postgres", schedule=last_day), job(odd, "select 2", active=True)]
     arguments["jobs"] = second
     planned = run("cron", arguments, "--check", "--diff")
     assert planned.changed and "-job b" in planned.output
     applied = run("cron", arguments)
     assert applied.changed and applied.result["queries"] == planned.result["queries"]
     assert cron.query(JOBS) == [
-        ("a", "0 0 $ * *", "select 1", "postgres", True),
+        ("a", last_day, "select 1", "postgres", True),
         (odd, "5 4 * * *", "select 2", "postgres", True),
     ]
     assert dict(cron.query("select jobname, jobid from cron.job")) == {name: ids[name] for name in ("a", odd)}
@@ -173,7 +175,11 @@ def test_a_role_that_may_not_use_cron_is_told_so(run, cron, server):
         cron.query("drop role nobody_yet", user="supabase_admin")
 
 
-def test_a_job_runs_and_is_read_with_its_last_runs(run, cron):
+def test_a_job_runs_and_is_read_with_its_last_runs(run, cron, server):
+    if server.major == 15:
+        refused = run("cron", {"jobs": [job("often", schedule="1 second")], **cron.login})
+        assert "needs pg_cron 1.5, this is 1.4" in refused.error
+        pytest.skip("Debian 12's pg_cron runs no job more often than once a minute")
     cron.query("create schema ticks authorization postgres", user="supabase_admin")
     cron.query("create table ticks.ticks (at timestamptz default clock_timestamp())")
     jobs = [

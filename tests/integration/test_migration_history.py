@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from migration_folder import VERSIONS, project  # noqa: F401 - a fixture
+from migration_queries import VERSIONS
 
 CHECKSUMS = "select version, sha256 from supabase_migrations.groundwork_migrations order by version::numeric"
 THREE = {f"{number}_t.sql": f"create table t{number} (id int);\n" for number in (1, 2, 3)}
@@ -18,7 +18,7 @@ create table supabase_migrations.schema_migrations (version text not null primar
 
 
 @pytest.mark.parametrize("options", [["--check"], []])
-def test_edited_files_are_found_together(run, database, project, options):  # noqa: F811
+def test_edited_files_are_found_together(run, database, project, options):
     assert run("migration", {**project(THREE), **database.login}).changed
     edited = {**THREE, "1_t.sql": "create table t1 ()", "2_t.sql": THREE["2_t.sql"] + "select 1", "4_t.sql": "select 1"}
     refused = run("migration", {**project(edited), **database.login}, *options)
@@ -32,7 +32,7 @@ def test_edited_files_are_found_together(run, database, project, options):  # no
     assert not run("migration", {**project(blanks), **database.login}).changed
 
 
-def test_what_others_applied_is_adopted_by_what_they_recorded(run, database, project):  # noqa: F811
+def test_what_others_applied_is_adopted_by_what_they_recorded(run, database, project):
     for statement in CLI_TABLE.split(";"):
         database.query(statement)
     rows = [
@@ -66,7 +66,7 @@ def test_what_others_applied_is_adopted_by_what_they_recorded(run, database, pro
     ] == ["1"]
 
 
-def test_the_history_of_the_first_cli_is_taken_on(run, database, project):  # noqa: F811
+def test_the_history_of_the_first_cli_is_taken_on(run, database, project):
     database.query("create schema supabase_migrations")
     database.query("create table supabase_migrations.schema_migrations (version text not null primary key)")
     database.query("insert into supabase_migrations.schema_migrations values ('1')")
@@ -76,7 +76,7 @@ def test_the_history_of_the_first_cli_is_taken_on(run, database, project):  # no
     assert rows[:2] == [("1", None, None), ("2", ["create table t2 (id int)"], "t")]
 
 
-def test_a_late_file_is_included_on_demand(run, database, project):  # noqa: F811
+def test_a_late_file_is_included_on_demand(run, database, project):
     assert run(
         "migration", {**project({"1_t.sql": THREE["1_t.sql"], "3_t.sql": THREE["3_t.sql"]}), **database.login}
     ).changed
@@ -87,7 +87,7 @@ def test_a_late_file_is_included_on_demand(run, database, project):  # noqa: F81
     assert not run("migration", arguments).changed
 
 
-def test_it_goes_up_to_a_target_and_back_with_consent(run, database, project):  # noqa: F811
+def test_it_goes_up_to_a_target_and_back_with_consent(run, database, project):
     arguments = {**project({**THREE, "down/2_t.sql": "drop table t2"}), **database.login}
     upward = run("migration", {**arguments, "target": "2"})
     assert upward.result["applied"] == ["1_t.sql", "2_t.sql"] and not database.has("t3")
@@ -112,7 +112,7 @@ def test_it_goes_up_to_a_target_and_back_with_consent(run, database, project):  
     assert run("migration", {**project(THREE), **database.login}).result["applied"] == ["2_t.sql", "3_t.sql"]
 
 
-def test_a_down_script_that_breaks_off_is_gone_on_from(run, database, project):  # noqa: F811
+def test_a_down_script_that_breaks_off_is_gone_on_from(run, database, project):
     text = "drop table t3; drop index concurrently missing; drop table if exists gone"
     files = {**THREE, "down/3_t.sql": text}
     assert run("migration", {**project(files), **database.login}).changed
@@ -129,13 +129,13 @@ def test_a_down_script_that_breaks_off_is_gone_on_from(run, database, project): 
     assert database.query(VERSIONS) == [("1",), ("2",)]
 
 
-def test_a_down_script_in_the_wrong_place_is_refused(run, database, project):  # noqa: F811
+def test_a_down_script_in_the_wrong_place_is_refused(run, database, project):
     refused = run("migration", {**project({**THREE, "1_t.down.sql": "drop table t1"}), **database.login})
     assert "1_t.down.sql: beside the others it is taken as a migration; move it to down/1_t.sql" in refused.error
     assert not database.has("t1")
 
 
-def test_status_says_how_every_version_stands_and_changes_nothing(run, database, project):  # noqa: F811
+def test_status_says_how_every_version_stands_and_changes_nothing(run, database, project):
     arguments = {**project(THREE), **database.login, "state": "status"}
     before = run("migration", arguments)
     assert not before.changed and before.result["pending"] == list(THREE) and before.result["version"] is None
@@ -154,7 +154,7 @@ def test_status_says_how_every_version_stands_and_changes_nothing(run, database,
     assert after.result["pending"] == ["04_late_no.sql"] and after.result["version"] == "9"
 
 
-def test_seeds_run_once_for_each_content(run, database, project, tmp_path):  # noqa: F811
+def test_seeds_run_once_for_each_content(run, database, project, tmp_path):
     seed = tmp_path / "supabase" / "seed.sql"
     arguments = {**project(THREE), **database.login, "seeds": [str(seed)]}
     seed.write_text("insert into t1 values (1);", encoding="utf-8")
@@ -173,7 +173,7 @@ def test_seeds_run_once_for_each_content(run, database, project, tmp_path):  # n
     assert database.query("select id from t1 order by id") == [(1,), (2,)]
 
 
-def test_squawk_warns_or_stops_the_run(run, database, project, monkeypatch):  # noqa: F811
+def test_squawk_warns_or_stops_the_run(run, database, project, monkeypatch):
     files = {
         **THREE,
         "4_risk.sql": "alter table t1\n  add column c int not null;\ncreate index concurrently i on t1 (id)",
@@ -199,7 +199,7 @@ def test_squawk_warns_or_stops_the_run(run, database, project, monkeypatch):  # 
     assert "pip install squawk-cli" in run("migration", {**arguments, "lint": "fail"}, *options).error
 
 
-def test_squawks_own_configuration_is_read(run, database, project, tmp_path):  # noqa: F811
+def test_squawks_own_configuration_is_read(run, database, project, tmp_path):
     (tmp_path / ".squawk.toml").write_text('excluded_rules = ["prefer-bigint-over-int"]', encoding="ascii")
     arguments = {**project({"1_-a *.sql": "create table t (a int)"}), **database.login}
     assert run("migration", {**arguments, "lint": "fail"}, "--check").result["findings"] == []
@@ -207,14 +207,14 @@ def test_squawks_own_configuration_is_read(run, database, project, tmp_path):  #
     assert "1_-a *.sql:1:19: prefer-bigint-over-int" in run("migration", {**arguments, "lint": "fail"}, "--check").error
 
 
-def test_a_statements_text_is_in_no_message_and_no_log(run, database, project):  # noqa: F811
+def test_a_statements_text_is_in_no_message_and_no_log(run, database, project):
     text = "create role shown login password 'Unsaid1' nonsense;"
     failed = run("migration", {**project({"1_a.sql": f"select 1;\n{text}"}), **database.login}, "-vvvv")
     assert "statement 2 of 2 (line 2, column 44) failed: unrecognized role option" in failed.error
     assert "Unsaid1" not in failed.output
 
 
-def test_names_are_never_taken_for_sql(run, database, project):  # noqa: F811
+def test_names_are_never_taken_for_sql(run, database, project):
     files = {"1_'); drop table t1; --.sql": "create table t1 ()", "2_$$); drop table t1; $$.sql": "select 1"}
     files['3_"; drop table t1; \\.sql'] = "select 1; create table t3 (); vacuum t3"
     assert run("migration", {**project(files), **database.login}).changed
@@ -225,7 +225,7 @@ def test_names_are_never_taken_for_sql(run, database, project):  # noqa: F811
     assert database.has("t1")
 
 
-def test_copy_from_the_client_and_zero_bytes_are_refused_before_anything_runs(run, database, project):  # noqa: F811
+def test_copy_from_the_client_and_zero_bytes_are_refused_before_anything_runs(run, database, project):
     files = {**THREE, "4_copy.sql": "copy t1 (id) from stdin;", "5_zero.sql": "select 1;\0 drop table t1"}
     refused = run("migration", {**project(files), **database.login})
     assert "4_copy.sql: statement 1 copies from or to the client" in refused.error
@@ -233,7 +233,7 @@ def test_copy_from_the_client_and_zero_bytes_are_refused_before_anything_runs(ru
     assert not database.has("t1")
 
 
-def test_large_results_and_many_statements_do_not_jam(run, database, project):  # noqa: F811
+def test_large_results_and_many_statements_do_not_jam(run, database, project):
     rows = "select repeat('x', 1000) from generate_series(1, 3000);" * 3
     text = rows + "".join(f"create table many_{number} ();\n" for number in range(300)) + rows
     assert run("migration", {**project({"1_a.sql": text}), **database.login}).changed

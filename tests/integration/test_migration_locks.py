@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from migration_folder import VERSIONS, project, wait_until  # noqa: F401 - a fixture
+from migration_queries import VERSIONS, wait_until
 
 AWAITED = "select exists (select from pg_locks where not granted and relation = 'busy'::regclass)"
 CHANGE = {"1_change.sql": "create table before (); alter table busy add column id int; create table after ()"}
@@ -20,7 +20,7 @@ def busy(database):
     return database
 
 
-def test_a_blocked_table_names_its_holder(run, busy, project):  # noqa: F811
+def test_a_blocked_table_names_its_holder(run, busy, project):
     arguments = {**project(CHANGE), **busy.login, "lock_timeout": 300, "lock_retries": 1}
     with busy.connect(application_name="a report") as other, other.transaction():
         other.execute("select 'taking long', count(*) from busy")
@@ -37,7 +37,7 @@ def test_a_blocked_table_names_its_holder(run, busy, project):  # noqa: F811
     assert run("migration", arguments).changed
 
 
-def test_every_attempt_is_the_whole_transaction_and_others_get_in_between(run, start, busy, project):  # noqa: F811
+def test_every_attempt_is_the_whole_transaction_and_others_get_in_between(run, start, busy, project):
     arguments = {**project(CHANGE), **busy.login, "lock_timeout": 300, "lock_retries": 20}
     with busy.connect() as other, other.transaction():
         other.execute("table busy")
@@ -52,7 +52,7 @@ def test_every_attempt_is_the_whole_transaction_and_others_get_in_between(run, s
     assert busy.has("after") and busy.query(VERSIONS) == [("1",)]
 
 
-def test_without_retries_it_ends_after_one_attempt(run, busy, project):  # noqa: F811
+def test_without_retries_it_ends_after_one_attempt(run, busy, project):
     arguments = {**project(CHANGE), **busy.login, "lock_timeout": 200, "lock_retries": 0}
     with busy.connect() as other, other.transaction():
         other.execute("table busy")
@@ -61,7 +61,7 @@ def test_without_retries_it_ends_after_one_attempt(run, busy, project):  # noqa:
     assert time.monotonic() - began < 10
 
 
-def test_an_index_is_waited_for_as_long_as_all_attempts(run, busy, project):  # noqa: F811
+def test_an_index_is_waited_for_as_long_as_all_attempts(run, busy, project):
     arguments = {**project({"1_index.sql": "create index concurrently busy_id on busy ((1))"}), **busy.login}
     with busy.connect() as other, other.transaction():
         other.execute("lock table busy in share mode")
@@ -71,7 +71,7 @@ def test_an_index_is_waited_for_as_long_as_all_attempts(run, busy, project):  # 
     assert busy.query("select indisvalid from pg_index where indrelid = 'busy'::regclass") == [(True,)]
 
 
-def test_the_victim_of_a_deadlock_is_tried_again(start, busy, project):  # noqa: F811
+def test_the_victim_of_a_deadlock_is_tried_again(start, busy, project):
     busy.query("create table second ()")
     # The server looks for deadlocks a second after somebody began to wait: it finds one when we wait, not before.
     text = "lock table busy; select pg_sleep(2); lock table second; create table after ()"
@@ -86,7 +86,7 @@ def test_the_victim_of_a_deadlock_is_tried_again(start, busy, project):  # noqa:
     assert "deadlock detected" in busy.server.log()
 
 
-def test_another_run_is_named(run, start, busy, project):  # noqa: F811
+def test_another_run_is_named(run, start, busy, project):
     arguments = {**project(CHANGE), **busy.login}
     with busy.connect() as other:
         with other.transaction():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ad_hoc import command_line
-from migration_folder import PROGRESS, VERSIONS, project, wait_until  # noqa: F401 - a fixture
+from migration_queries import PROGRESS, VERSIONS, wait_until
 from postgres_server import ROOT
 
 INDEXES = "select indexrelid::regclass::text, indisvalid from pg_index where indrelid = '{}'::regclass order by 1"
@@ -26,7 +26,7 @@ INDEXED = """
 BUILDING = "select exists (select from pg_stat_activity where query like 'create unique%' and wait_event_type = 'Lock')"
 
 
-def test_a_file_with_an_index_built_concurrently_is_applied_once(run, database, project):  # noqa: F811
+def test_a_file_with_an_index_built_concurrently_is_applied_once(run, database, project):
     text = "create table t (id int); create index concurrently t_id on t (id); insert into t values (1); vacuum t"
     arguments = {**project({"1_a.sql": text}), **database.login}
     planned = run("migration", arguments, "--check")
@@ -38,7 +38,7 @@ def test_a_file_with_an_index_built_concurrently_is_applied_once(run, database, 
     assert not run("migration", arguments).changed
 
 
-def test_a_failure_in_the_middle_is_gone_on_from(run, database, project):  # noqa: F811
+def test_a_failure_in_the_middle_is_gone_on_from(run, database, project):
     arguments = {**project({"1_a.sql": INDEXED}), **database.login}
     failed = run("migration", arguments)
     for part in ("1_a.sql", "statement 3 of 4 (line 4)", "(id)=(1) is duplicated", "statements 1 to 2 were kept"):
@@ -58,7 +58,7 @@ def test_a_failure_in_the_middle_is_gone_on_from(run, database, project):  # noq
     assert not run("migration", arguments).changed
 
 
-def test_what_ran_must_stay_and_what_failed_may_be_corrected(run, database, project):  # noqa: F811
+def test_what_ran_must_stay_and_what_failed_may_be_corrected(run, database, project):
     login = database.login
     assert "statement 3" in run("migration", {**project({"1_a.sql": INDEXED}), **login}).error
     changed = INDEXED.replace("(1), (1)", "(1), (2)")
@@ -71,7 +71,7 @@ def test_what_ran_must_stay_and_what_failed_may_be_corrected(run, database, proj
     assert database.query("select id from items order by id") == [(1,), (1,), (3,)]
 
 
-def test_an_index_that_was_there_before_is_not_taken_for_ours(run, database, project):  # noqa: F811
+def test_an_index_that_was_there_before_is_not_taken_for_ours(run, database, project):
     database.query("create table items (id int); create index items_id on items (id)")
     text = "select 1; create unique index concurrently items_id on items (id)"
     arguments = {**project({"1_a.sql": text}), **database.login}
@@ -80,7 +80,7 @@ def test_an_index_that_was_there_before_is_not_taken_for_ours(run, database, pro
     assert database.query("select indisunique from pg_index where indexrelid = 'items_id'::regclass") == [(False,)]
 
 
-def test_an_invalid_index_of_another_name_or_table_stays(run, database, project):  # noqa: F811
+def test_an_invalid_index_of_another_name_or_table_stays(run, database, project):
     database.query("create table other (id int); insert into other values (1), (1)")
     with pytest.raises(Exception, match="could not create unique index"):
         database.query("create unique index concurrently other_id on other (id)")
@@ -91,7 +91,7 @@ def test_an_invalid_index_of_another_name_or_table_stays(run, database, project)
     assert database.query(INDEXES.format('"T x"')) == [('"other_id 2"', True)]
 
 
-def test_settings_of_the_statements_before_hold_also_when_it_goes_on(run, database, project):  # noqa: F811
+def test_settings_of_the_statements_before_hold_also_when_it_goes_on(run, database, project):
     database.query("create schema s; create table s.t (id int); insert into s.t values (1), (1)")
     text = "set search_path = s; create unique index concurrently t_id on t (id); create table made ()"
     arguments = {**project({"1_a.sql": text}), **database.login}
@@ -101,7 +101,7 @@ def test_settings_of_the_statements_before_hold_also_when_it_goes_on(run, databa
     assert database.has("s.made") and database.query(INDEXES.format("s.t")) == [("s.t_id", True)]
 
 
-def test_a_run_killed_in_an_ordinary_file_leaves_nothing(run, database, project):  # noqa: F811
+def test_a_run_killed_in_an_ordinary_file_leaves_nothing(run, database, project):
     text = "create table t (); insert into supabase_migrations.gate values (1); create table u ()"
     database.query("create schema supabase_migrations; create table supabase_migrations.gate (id int primary key)")
     arguments = {**project({"1_a.sql": text}), **database.login}
@@ -115,7 +115,7 @@ def test_a_run_killed_in_an_ordinary_file_leaves_nothing(run, database, project)
     assert database.has("u") and database.query(VERSIONS) == [("1",)]
 
 
-def test_a_run_killed_while_it_builds_an_index_is_gone_on_from(run, database, project):  # noqa: F811
+def test_a_run_killed_while_it_builds_an_index_is_gone_on_from(run, database, project):
     text = INDEXED.replace("(1), (1)", "(1), (2)")
     arguments = {**project({"1_a.sql": text}), **database.login, "lock_timeout": 20000}
     database.query("create table elsewhere ()")
@@ -132,7 +132,7 @@ def test_a_run_killed_while_it_builds_an_index_is_gone_on_from(run, database, pr
     assert database.query("select id from items order by id") == [(1,), (2,), (3,)]
 
 
-def test_a_statement_that_was_done_when_the_run_was_killed_is_not_repeated(run, database, project):  # noqa: F811
+def test_a_statement_that_was_done_when_the_run_was_killed_is_not_repeated(run, database, project):
     arguments = {**project({"1_a.sql": INDEXED}), **database.login}
     assert "statement 3" in run("migration", arguments).error
     # As after a kill between the end of the build and its record.
@@ -142,7 +142,7 @@ def test_a_statement_that_was_done_when_the_run_was_killed_is_not_repeated(run, 
     assert database.query("select id from items order by id") == [(1,), (2,), (3,)]
 
 
-def test_a_lost_connection_is_told_and_leaves_nothing(run, start, database, project):  # noqa: F811
+def test_a_lost_connection_is_told_and_leaves_nothing(run, start, database, project):
     arguments = {**project({"1_a.sql": "create table t (); select pg_sleep(60); create table u ()"}), **database.login}
     running = start("migration", arguments)
     sleeping = "from pg_stat_activity where query like 'select pg_sleep%'"

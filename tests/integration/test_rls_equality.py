@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
-import sys
 from typing import NamedTuple
 
 import psycopg
 import pytest
-from postgres_server import ROOT
+from in_process import importing
 from psycopg import sql
 
 SCHEMA = """
@@ -519,13 +517,8 @@ def restored_copy(server, database):
 
 
 @pytest.fixture
-def load(monkeypatch):
-    """Import a part of the collection here; it does not stay, because Ansible loads collections in its own way."""
-    monkeypatch.syspath_prepend(str(ROOT / "collections"))
-    package = "ansible_collections.groundwork.supabase.plugins"
-    yield lambda name: importlib.import_module(f"{package}.{name}")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "ansible_collections"]:
-        del sys.modules[name]
+def load():
+    yield from importing()
 
 
 def test_as_exact_as_a_view_of_every_expression(load, filled):

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
 import json
-import sys
 from types import SimpleNamespace
 
 import psycopg
@@ -15,7 +14,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from postgres_server import ROOT
+from in_process import importing
 from psycopg import sql
 from test_rls_equality import restored_copy
 
@@ -89,16 +88,6 @@ def tables(draw, all_of_them=False):
 
 
 @pytest.fixture(scope="module")
-def load():
-    """Import a part of the collection here; it does not stay, because Ansible loads collections in its own way."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "collections"))
-        yield lambda name: importlib.import_module(f"{PACKAGE}.{name}")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "ansible_collections"]:
-        del sys.modules[name]
-
-
-@pytest.fixture(scope="module")
 def filled(server):
     found = server.create_database("properties")
     with found.connect() as connection:
@@ -109,6 +98,11 @@ def filled(server):
         for name in TABLES:
             connection.execute(sql.SQL("create table {} {}").format(sql.Identifier(*name), sql.SQL(COLUMNS)))
     return found
+
+
+@pytest.fixture(scope="module")
+def load():
+    yield from importing()
 
 
 @pytest.fixture(scope="module")
@@ -300,9 +294,9 @@ def test_no_text_leaves_its_parentheses(filled, load, text):
         assert rows == [("p", "*", None, False)]
 
 
-def fuzz_connection(filled, open_connections=[]):  # noqa: B006 - one for all examples
-    if not open_connections:
-        connection = filled.connect()
-        connection.execute("create temp table fuzz (flag boolean, label text)")
-        open_connections.append(connection)
-    return open_connections[0]
+@functools.cache
+def fuzz_connection(filled):
+    """One for all examples on a server."""
+    connection = filled.connect()
+    connection.execute("create temp table fuzz (flag boolean, label text)")
+    return connection

@@ -10,7 +10,7 @@ import re
 import subprocess
 
 import pytest
-from migration_folder import PROGRESS, VERSIONS, project  # noqa: F401 - a fixture
+from migration_queries import PROGRESS, VERSIONS
 from supabase_cli import supabase_cli
 
 HISTORY = "select version, statements, name from supabase_migrations.schema_migrations order by version"
@@ -54,7 +54,7 @@ def supabase(database, tmp_path):
     return call
 
 
-def test_the_cli_agrees_with_our_history(run, database, project, supabase):  # noqa: F811
+def test_the_cli_agrees_with_our_history(run, database, project, supabase):
     arguments = {**project({**FILES, "down/20260101000000_tenants.sql": "drop table tenants"}), **database.login}
     assert run("migration", arguments).changed
     versions = [name.partition("_")[0] for name in FILES]
@@ -69,7 +69,7 @@ def test_the_cli_agrees_with_our_history(run, database, project, supabase):  # n
     assert not repeated.changed and repeated.result["adopted"] == ["20260201000000"]
 
 
-def test_we_agree_with_the_clis_history_and_write_the_same(run, server, database, project, supabase):  # noqa: F811
+def test_we_agree_with_the_clis_history_and_write_the_same(run, server, database, project, supabase):
     arguments = {**project(FILES), **database.login}
     supabase("db", "push")
     adopted = run("migration", arguments)
@@ -82,7 +82,7 @@ def test_we_agree_with_the_clis_history_and_write_the_same(run, server, database
     assert ours.query(HISTORY) == database.query(HISTORY)
 
 
-def test_an_edit_that_the_cli_repaired_is_accepted(run, database, project, supabase):  # noqa: F811
+def test_an_edit_that_the_cli_repaired_is_accepted(run, database, project, supabase):
     assert run("migration", {**project(FILES), **database.login}).changed
     edited = {**FILES, "20260101000000_tenants.sql": "create table tenants (id int); insert into tenants values (1)"}
     arguments = {**project(edited), **database.login}
@@ -93,7 +93,7 @@ def test_an_edit_that_the_cli_repaired_is_accepted(run, database, project, supab
 
 
 @pytest.mark.parametrize(("second", "valid", "go_on"), [(1, False, 3), (2, True, 4)])
-def test_a_push_that_broke_off_is_repaired(run, database, project, supabase, second, valid, go_on):  # noqa: F811
+def test_a_push_that_broke_off_is_repaired(run, database, project, supabase, second, valid, go_on):
     # The index fails on a value that is there twice, or the statement after it on one that is.
     text = BROKEN_OFF.format(second)
     arguments = {**project({"1_items.sql": text}), **database.login}
@@ -121,7 +121,7 @@ def test_a_push_that_broke_off_is_repaired(run, database, project, supabase, sec
     assert "up to date" in supabase("db", "push", "--dry-run")
 
 
-def test_seeds_are_shared(run, database, project, supabase, tmp_path):  # noqa: F811
+def test_seeds_are_shared(run, database, project, supabase, tmp_path):
     arguments = {**project(FILES), **database.login, "seeds": [str(tmp_path / "supabase" / "seed.sql")]}
     (tmp_path / "supabase" / "seed.sql").write_bytes(b"insert into tenants values (7);\r\n")
     supabase("db", "push", "--include-seed")
@@ -132,7 +132,7 @@ def test_seeds_are_shared(run, database, project, supabase, tmp_path):  # noqa: 
     assert database.query("select id from tenants order by id") == [(1,), (7,), (8,)]
 
 
-def test_the_cli_takes_a_down_script_beside_the_others_for_a_migration(database, project, supabase):  # noqa: F811
+def test_the_cli_takes_a_down_script_beside_the_others_for_a_migration(database, project, supabase):
     """Why ours are in a folder of their own."""
     project({"1_a.sql": "select 1", "1_a.down.sql": "select 2", "down/1_a.sql": "select 3"})
     assert ROW.findall(supabase("migration", "list")) == [("1", " "), ("1", " ")]

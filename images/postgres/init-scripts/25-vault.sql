@@ -1,12 +1,18 @@
 -- A stand-in for the extension supabase_vault 0.3, which Debian does not package: the same table, view and functions.
 -- What differs: there is no extension to see in pg_extension; pgcrypto encrypts instead of libsodium, and a value is not
--- bound to its row's id; the key lies in this database, readable by superusers only, and so is part of a dump of it, where
--- the extension keeps its key in a file outside. What an insert puts straight into vault.secrets stays as it is.
-create table vault.stand_in_key (
-  only_one boolean primary key default true check (only_one),
-  key text not null default encode(extensions.gen_random_bytes(32), 'hex')
-);
-insert into vault.stand_in_key default values;
+-- bound to its row's id. What an insert puts straight into vault.secrets stays as it is.
+
+-- The key lies beside the data, as the extension's does: in no dump, and out of reach of a role that may read all tables.
+do $$
+begin
+  if pg_stat_file('vault_stand_in_key', true) is null then
+    execute format(
+      'copy (select encode(extensions.gen_random_bytes(32), ''hex'')) to %L',
+      current_setting('data_directory') || '/vault_stand_in_key'
+    );
+  end if;
+end
+$$;
 
 create table vault.secrets (
   id uuid primary key default gen_random_uuid(),
@@ -23,12 +29,12 @@ comment on table vault.secrets is 'Secrets, encrypted. A stand-in for the extens
 
 create function vault.stand_in_encrypt(plain text) returns text
 language sql volatile strict security definer set search_path = '' as $$
-  select encode(extensions.pgp_sym_encrypt(plain, k.key, 'cipher-algo=aes256'), 'base64') from vault.stand_in_key k
+  select encode(extensions.pgp_sym_encrypt(plain, pg_read_file('vault_stand_in_key'), 'cipher-algo=aes256'), 'base64')
 $$;
 
 create function vault.stand_in_decrypt(encrypted text) returns text
 language sql stable strict security definer set search_path = '' as $$
-  select extensions.pgp_sym_decrypt(decode(encrypted, 'base64'), k.key) from vault.stand_in_key k
+  select extensions.pgp_sym_decrypt(decode(encrypted, 'base64'), pg_read_file('vault_stand_in_key'))
 $$;
 
 create view vault.decrypted_secrets as

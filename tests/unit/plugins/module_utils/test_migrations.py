@@ -72,8 +72,8 @@ def recorded(*versions, **more):
     return History(versions=versions, checksums=checksums, **more)
 
 
-def states(history, migrations=THREE):
-    return [(entry.version, entry.state) for entry in compare(migrations, history)]
+def states(history, migrations=None):
+    return [(entry.version, entry.state) for entry in compare(migrations or THREE, history)]
 
 
 def test_every_version_has_a_state():
