@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,8 @@ OLDEST_PYTHON: Version = (3, 11)
 PYTHON_NAMES = ("python3", "python3.13", "python3.12", "python3.11")
 LAB_NETWORK = "groundwork-lab"
 LAB_SUBNET = ipaddress.IPv4Network("172.30.77.0/24")
+# What Docker calls the bridge of a network. An engine that was killed leaves it behind, and takes it back when it starts.
+ENGINE_BRIDGE = re.compile(r"route on br-[0-9a-f]{12}")
 REGISTRY = ("127.0.0.1", 5077)
 DISK_GIB = 15
 MEMORY_GIB = 5
@@ -109,7 +112,7 @@ def overlaps_lab(name: str, subnet: str) -> bool:
         other = ipaddress.ip_network(subnet, strict=False)
     except ValueError:
         return False
-    if name == LAB_NETWORK or not isinstance(other, ipaddress.IPv4Network):
+    if name == LAB_NETWORK or ENGINE_BRIDGE.fullmatch(name) or not isinstance(other, ipaddress.IPv4Network):
         return False
     return other.overlaps(LAB_SUBNET) and (not name.startswith("route ") or other.prefixlen >= LAB_SUBNET.prefixlen)
 

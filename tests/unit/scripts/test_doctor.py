@@ -74,6 +74,7 @@ def test_all_faults_are_told_together():
         {"pythons": [("python3", (3, 11), False)]},
         {"networks": [("groundwork-lab", "172.30.77.0/24")]},
         {"networks": [("route on tun0", "172.16.0.0/12")]},
+        {"networks": [("route on br-bf30fff47063", "172.30.77.0/24")]},
         {"networks": [("six", "fd00::/64")]},
     ],
 )
