@@ -23,7 +23,7 @@ OLDEST_PYTHON: Version = (3, 11)
 PYTHON_NAMES = ("python3", "python3.13", "python3.12", "python3.11")
 LAB_NETWORK = "groundwork-lab"
 LAB_SUBNET = ipaddress.IPv4Network("172.30.77.0/24")
-# What Docker calls the bridge of a network. An engine that was killed leaves it behind, and takes it back when it starts.
+# What Docker calls the bridge of a network. An engine that was killed leaves it behind and takes it back at its start.
 ENGINE_BRIDGE = re.compile(r"route on br-[0-9a-f]{12}")
 REGISTRY = ("127.0.0.1", 5077)
 DISK_GIB = 15

@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.migration_lint import describe, find_squawk, lint
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.lint import describe, find_squawk, lint
 
 MODULE = "groundwork.supabase.migration"
 

@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import numbered
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import Inventory, find_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import Inventory, find_faults
 
 ARGUMENTS: dict[str, Any] = {
     "services": {"type": "list", "elements": "str", "required": True},

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_diagram import er_diagram
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.diagram import er_diagram
 
 
 def draw(facts: Mapping[str, Any], columns: str = "all") -> str:

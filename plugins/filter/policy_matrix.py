@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_matrix import API_ROLES, policy_matrix
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.matrix import API_ROLES, policy_matrix
 
 
 def write(facts: Mapping[str, Any], roles: Sequence[str] = API_ROLES) -> str:

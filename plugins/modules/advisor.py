@@ -129,9 +129,13 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor import advise, failing, read_acceptances
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor_model import SEVERITIES, Finding
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_reader import read_catalog
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.advise import (
+    advise,
+    failing,
+    read_acceptances,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.model import SEVERITIES, Finding
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.reader import read_catalog
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import LOGIN_ARGUMENTS, Unreachable
 

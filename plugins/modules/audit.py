@@ -88,9 +88,9 @@ undeclared:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.audit_catalog import read_log
-from ansible_collections.groundwork.supabase.plugins.module_utils.audit_model import DeclaredTable
-from ansible_collections.groundwork.supabase.plugins.module_utils.audit_plan import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.audit.catalog import read_log
+from ansible_collections.groundwork.supabase.plugins.module_utils.audit.model import DeclaredTable
+from ansible_collections.groundwork.supabase.plugins.module_utils.audit.plan import (
     check,
     find_undeclared,
     make_plan,

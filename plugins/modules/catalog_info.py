@@ -203,9 +203,9 @@ publications:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_facts import facts
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_model import Catalog
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_reader import read_catalog
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.facts import facts
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.model import Catalog
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.reader import read_catalog
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import LOGIN_ARGUMENTS, Unreachable
 

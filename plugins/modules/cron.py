@@ -155,10 +155,10 @@ undeclared:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_arguments import collect_tokens, read_jobs
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_catalog import read_scheduler
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_model import DeclaredJob, LiveJob
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_plan import make_plan, missing_secrets
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.arguments import collect_tokens, read_jobs
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.catalog import read_scheduler
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.model import DeclaredJob, LiveJob
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.plan import make_plan, missing_secrets
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,

@@ -92,7 +92,7 @@ jobs:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_catalog import read_runs
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.catalog import read_runs
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import LOGIN_ARGUMENTS, Unreachable
 

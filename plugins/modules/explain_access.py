@@ -133,13 +133,13 @@ visible:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.access import decide
-from ansible_collections.groundwork.supabase.plugins.module_utils.access_actor import Actor
-from ansible_collections.groundwork.supabase.plugins.module_utils.access_inquiry import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.actor import Actor
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.inquiry import (
     Inquiry,
     Question,
     describe_stages,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import decide
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import parse_name
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import LOGIN_ARGUMENTS, Unreachable, connect

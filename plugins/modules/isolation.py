@@ -200,14 +200,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_model import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.model import (
     LEAKED,
     NOT_PROVEN,
     Attempt,
     read_sweep,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_runner import Runner
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_verdict import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.runner import Runner
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.verdict import (
     PASSED,
     count_outcomes,
     describe,

@@ -202,17 +202,17 @@ import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils import migration_history
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.migration_plan import Plan, Wish, plan
-from ansible_collections.groundwork.supabase.plugins.module_utils.migration_run import Runner
-from ansible_collections.groundwork.supabase.plugins.module_utils.migration_session import Session
-from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import history as migration_history
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.files import (
     History,
     Seed,
     compare,
     read_migrations,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.plan import Plan, Wish, plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.run import Runner
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.session import Session
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,

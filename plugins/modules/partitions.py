@@ -123,9 +123,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.partition_catalog import tables_with_strays
-from ansible_collections.groundwork.supabase.plugins.module_utils.partition_model import DeclaredTable, read_tables
-from ansible_collections.groundwork.supabase.plugins.module_utils.partition_run import converge
+from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.catalog import tables_with_strays
+from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import DeclaredTable, read_tables
+from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.run import converge
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,

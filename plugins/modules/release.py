@@ -157,13 +157,17 @@ import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils import compose
-from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import Deployer, Outcome, deployed_last
-from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders import mask
-from ansible_collections.groundwork.supabase.plugins.module_utils.releases import ReleaseFolder, units_below
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment import (
+    Deployer,
+    Outcome,
+    deployed_last,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder, units_below
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
 
 def deployer(module: AnsibleModule, unit: str) -> Deployer:

@@ -82,9 +82,9 @@ units:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.releases import ReleaseFolder, units_below
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder, units_below
 
 
 def picked(value: object, *names: str) -> dict[str, Any]:

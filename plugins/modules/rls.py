@@ -195,10 +195,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.postgres impor
     exclusive,
     run_steps,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_arguments import Entry, declare, read_entries
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_catalog import RlsCatalog
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_equality import find_equal
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_plan import comparisons, make_plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.arguments import Entry, declare, read_entries
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.catalog import RlsCatalog
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.equality import find_equal
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.plan import comparisons, make_plan
 
 MEMBERSHIP: dict[str, Any] = {
     "table": {"type": "str", "required": True},

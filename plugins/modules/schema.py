@@ -162,13 +162,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.login_role_plan import (
-    LoginRole,
-    check_groups,
-    plan_login_roles,
-    read_login_roles,
-)
-from ansible_collections.groundwork.supabase.plugins.module_utils.login_roles import read_roles, without_login
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Plan
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
@@ -177,15 +170,22 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.postgres impor
     exclusive,
     run_steps,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_arguments import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.arguments import (
     check_roles,
     read_schemas_argument,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_catalog import read_schemas
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_model import DeclaredSchema
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_plan import plan_schemas, unmanaged
-from ansible_collections.groundwork.supabase.plugins.module_utils.scram import verifier
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.catalog import read_schemas
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_role_plan import (
+    LoginRole,
+    check_groups,
+    plan_login_roles,
+    read_login_roles,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_roles import read_roles, without_login
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import DeclaredSchema
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.plan import plan_schemas, unmanaged
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.scram import verifier
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
 
 def read_passwords(module: AnsibleModule) -> dict[str, str | None]:

@@ -200,14 +200,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import SecretStore
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import (
     KINDS,
     Secret,
     describe,
     new_values,
     plan,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import SecretStore
 
 SECRET_ARGUMENTS = {
     "name": {"type": "str", "required": True},

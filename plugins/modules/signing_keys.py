@@ -233,7 +233,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.documents import (
+    RING,
+    Document,
+    derive,
+    find_store_faults,
+    new_key,
+    new_ring,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.record import read_ring, write_ring
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.report import describe
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import (
     SIGNING,
     TRANSITIONS,
     Key,
@@ -245,18 +255,8 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring impor
     revoke,
     take_step,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring_documents import (
-    RING,
-    Document,
-    derive,
-    find_store_faults,
-    new_key,
-    new_ring,
-)
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring_record import read_ring, write_ring
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring_report import describe
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import Contents, SecretStore
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import Secret, Step
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import Secret, Step
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import Contents, SecretStore
 
 
 def load(contents: Contents, now: datetime) -> Ring | None:

@@ -112,9 +112,9 @@ import ssl
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils import smoke
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import smoke
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
 REQUEST = {
     "name": {"type": "str", "required": True},

@@ -113,11 +113,11 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.postgres impor
     exclusive,
     run_steps,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import read_values
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_arguments import read_secrets
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_catalog import find_differing, read_vault
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_model import DeclaredSecret
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_plan import make_plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.arguments import read_secrets
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.catalog import find_differing, read_vault
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.model import DeclaredSecret
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.plan import make_plan
 
 SECRET: dict[str, Any] = {
     "name": {"type": "str", "required": True},

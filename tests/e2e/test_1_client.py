@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import jwt
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
 API = "https://api.lab.test"
 # A well-formed token that no key of the platform signed.

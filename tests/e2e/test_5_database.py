@@ -8,7 +8,7 @@ import time
 import uuid
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import jwt
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
 API = "https://api.lab.test/rest/v1"
 # Table and the column that says whose a row is.

@@ -524,8 +524,8 @@ def load():
 def test_as_exact_as_a_view_of_every_expression(load, filled):
     """The slow way, a temporary view for one expression at a time, finds the same."""
     table = load("module_utils.object_names").QualifiedName("app", "t")
-    find_equal = load("module_utils.rls_equality").find_equal
-    comparison = load("module_utils.rls_model").Comparison
+    find_equal = load("module_utils.rls.equality").find_equal
+    comparison = load("module_utils.rls.model").Comparison
     path = ("app", "public", "extensions")
     found = {}
     settings = "set extra_float_digits = 1; set timezone = 'UTC'; set search_path = pg_catalog"

@@ -109,7 +109,7 @@ def load():
 def secure(load, filled):
     """The module without Ansible around it: ``secure(tables, "drop", check_mode=True)``."""
     module = load("modules.rls")
-    read_entries = load("module_utils.rls_arguments").read_entries
+    read_entries = load("module_utils.rls.arguments").read_entries
 
     def run(wanted, undeclared="keep", check_mode=False, database=filled):
         given = json.dumps({**database.login, "tables": wanted, "undeclared": undeclared})

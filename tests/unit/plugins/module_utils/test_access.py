@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.access import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import (
     ERROR,
     FAILED,
     NEW,
@@ -21,7 +21,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.access import 
     split_conjunction,
     split_equality,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_model import TablePolicy
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.model import TablePolicy
 
 
 def result(name, result, permissive=True, why="x = y, which is false"):

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.advise import (
     RULES,
     STALE,
     Acceptance,
@@ -17,10 +17,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.advisor import
     failing,
     read_acceptances,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor_exposure import SENSITIVE
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor_model import SEVERITIES, Review
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor_security import lets_all_write
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_model import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.exposure import SENSITIVE
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.model import SEVERITIES, Review
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.security import lets_all_write
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.model import (
     Catalog,
     Column,
     Function,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.advisor_expressions import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.advisor.expressions import (
     Comparison,
     calls,
     comparisons,

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.audit_model import LiveLog, LiveTable
-from ansible_collections.groundwork.supabase.plugins.module_utils.audit_plan import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.audit.model import LiveLog, LiveTable
+from ansible_collections.groundwork.supabase.plugins.module_utils.audit.plan import (
     array_text,
     check,
     find_undeclared,
     read_tables,
     wanted_triggers,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.audit_sql import names_secret
+from ansible_collections.groundwork.supabase.plugins.module_utils.audit.sql import names_secret
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_diagram import er_diagram, quoted, word
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.diagram import er_diagram, quoted, word
 
 
 def column(name, type_="integer", nullable=False, comment=None):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_matrix import cell, code, policy_matrix
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.matrix import cell, code, policy_matrix
 
 ROLE = {"name": "authenticated", "inherits": ["members"], "bypass_rls": False, "superuser": False}
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.catalog_model import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.model import (
     close_memberships,
     is_platform_schema,
 )

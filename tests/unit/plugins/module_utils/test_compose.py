@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.placeholders import mask, secret_names, substitute
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import (
+    mask,
+    secret_names,
+    substitute,
+)
 
 SECRETS = {"jwt_secret": "s3cr3t-value-of-forty-characters", "password": "p@ss/word's"}
 NETWORKS = {"services": {"name": "services"}, "data": {"name": "data", "internal": True}}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_arguments import collect_tokens, read_jobs
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.arguments import collect_tokens, read_jobs
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJl"

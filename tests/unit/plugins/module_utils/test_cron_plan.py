@@ -7,8 +7,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_model import DeclaredJob, Job, LiveJob, Scheduler
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_plan import make_plan, missing_secrets
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.model import DeclaredJob, Job, LiveJob, Scheduler
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.plan import make_plan, missing_secrets
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
 
 JOB = Job("a", "* * * * *", "select 1", "postgres", True)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.cron_schedules import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.cron.schedules import (
     find_causes,
     needed_version,
     normalize,

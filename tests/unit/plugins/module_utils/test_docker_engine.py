@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from ansible_collections.groundwork.supabase.plugins.module_utils.docker_engine import container_from_inspect, pinned
-from ansible_collections.groundwork.supabase.plugins.module_utils.yaml_text import to_yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import (
+    container_from_inspect,
+    pinned,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import es256, jwt
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import es256
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
 # RFC 7515, appendix A.3.
 KEY = {

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.image_references import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.image_references import (
     find_image_faults,
     read_reference,
 )

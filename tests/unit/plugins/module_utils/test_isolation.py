@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.access_actor import Actor
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.actor import Actor
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_model import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.model import (
     Attempt,
     Declared,
     Tenant,
@@ -16,8 +16,8 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_mode
     read_sweep,
     resolve_argument,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_trials import Sample, Trial
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation_verdict import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.trials import Sample, Trial
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.verdict import (
     Answer,
     draw_table,
     judge,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import jwt
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
 SECRET = "a-secret-of-thirty-two-characters"
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import (
     CHAINS,
     LEEWAY,
     PUBLISHABLE,

@@ -13,9 +13,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import es256, jwt
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import es256
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.documents import (
+    derive,
+    find_store_faults,
+    new_key,
+    new_ring,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.record import read_ring, write_ring
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.report import describe
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import (
     CHAINS,
     SIGNING,
     Policy,
@@ -23,14 +31,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring impor
     revoke,
     take_step,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring_documents import (
-    derive,
-    find_store_faults,
-    new_key,
-    new_ring,
-)
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring_record import read_ring, write_ring
-from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring_report import describe
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 POLICY = Policy(3600, 0, 0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
-from ansible_collections.groundwork.supabase.plugins.module_utils.login_role_plan import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_role_plan import (
     LiveRole,
     check_groups,
     plan_login_roles,

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.migration_plan import Wish, pending, plan
-from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.files import (
     History,
     Progress,
     Seed,
     compare,
     read_migrations,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.plan import Wish, pending, plan
 
 
 def test_versions_are_numbers():

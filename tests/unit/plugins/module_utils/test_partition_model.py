@@ -7,14 +7,14 @@ from __future__ import annotations
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
-from ansible_collections.groundwork.supabase.plugins.module_utils.partition_model import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import (
     LiveTable,
     Partman,
     Registration,
     check,
     read_tables,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.partition_run import Archived, compare, prove
+from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.run import Archived, compare, prove
 
 NAME = QualifiedName("app", "events_p20260101")
 MOVED = QualifiedName("archive", "events_p20260101")

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import jwt
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import Inventory, find_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import Inventory, find_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 DIGEST = "@sha256:" + "0a" * 32

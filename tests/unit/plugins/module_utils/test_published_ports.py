@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.published_ports import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.published_ports import (
     PublishedPort,
     find_port_faults,
     read_ports,

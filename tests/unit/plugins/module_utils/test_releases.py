@@ -8,11 +8,11 @@ import json
 import os
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import releases
-from ansible_collections.groundwork.supabase.plugins.module_utils.compose import ConfigFile
-from ansible_collections.groundwork.supabase.plugins.module_utils.deployment import deployed_last
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.releases import Activation, History, Manifest
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import folders
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.compose import ConfigFile
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment import deployed_last
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import Activation, History, Manifest
 
 
 def history(*names):
@@ -38,8 +38,8 @@ def test_a_rollback_takes_activations_back():
 
 
 def test_pruning_keeps_the_newest_the_current_and_the_way_back():
-    assert releases.to_prune(["a", "b", "c", "d"], history("a", "b"), "b", 1) == {"c"}
-    assert releases.to_prune(["a", "b"], history("b"), "b", 0) == set()
+    assert folders.to_prune(["a", "b", "c", "d"], history("a", "b"), "b", 1) == {"c"}
+    assert folders.to_prune(["a", "b"], history("b"), "b", 0) == set()
 
 
 def test_the_newest_deployment_names_the_units_to_take_back():
@@ -55,7 +55,7 @@ def test_the_newest_deployment_names_the_units_to_take_back():
 
 @pytest.fixture
 def folder(tmp_path):
-    return releases.ReleaseFolder(str(tmp_path), "supabase")
+    return folders.ReleaseFolder(str(tmp_path), "supabase")
 
 
 def config(text, path="/etc/x.conf"):
@@ -87,7 +87,7 @@ def test_current_moves_with_the_history(folder):
     assert folder.current() == "r-2"
     assert (folder.path / "current" / "manifest.json").is_file()
     assert folder.history().previous() == "r-1"
-    assert releases.units_below(str(folder.path.parent)) == ["supabase"]
+    assert folders.units_below(str(folder.path.parent)) == ["supabase"]
 
 
 def test_a_kill_between_history_and_link_changes_nothing_about_what_is_current(folder):

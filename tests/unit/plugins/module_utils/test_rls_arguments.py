@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_arguments import declare, read_entries
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.arguments import declare, read_entries
 
 NOTHING = dict.fromkeys(("command", "roles", "using", "check", "template", "column", "claim", "membership"))
 TABLES = [QualifiedName("app", name) for name in ("a", "b", "c*")]

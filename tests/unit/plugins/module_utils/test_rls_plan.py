@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_model import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.model import (
     DeclaredPolicy,
     DeclaredTable,
     LiveTable,
     Policy,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_plan import Undeclared, comparisons, make_plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.plan import Undeclared, comparisons, make_plan
 
 pytest.importorskip("psycopg")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.rls_templates import expand
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.templates import expand
 
 NOTHING = dict.fromkeys(("name", "command", "roles", "using", "check", "column", "claim", "membership"))
 COLUMNS = {"user_id": "uuid", "tenant_id": "text", "Odd one": "bigint"}

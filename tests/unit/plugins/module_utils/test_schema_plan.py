@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_arguments import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.arguments import (
     check_roles,
     read_schemas_argument,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_model import Grant, LiveSchemas, Object
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema_plan import plan_schemas, unmanaged
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import Grant, LiveSchemas, Object
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.plan import plan_schemas, unmanaged
 
 CLOSED = {("maker", None, "routine"): frozenset({Grant("maker", "execute")})}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.scram import verifier
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.scram import verifier
 
 
 def test_the_test_vector_of_rfc_7677():

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
-from ansible_collections.groundwork.supabase.plugins.module_utils.secret_store import INDEX, SecretStore, read_values
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import Secret, new_values, plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import Secret, new_values, plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import INDEX, SecretStore, read_values
 
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 SECRETS = (Secret("a", "password"), Secret("b", "hex"))

@@ -9,9 +9,10 @@ import os
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils import jwt, secret_values
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import values as secret_values
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import (
     Secret,
     StoredSecret,
     describe,

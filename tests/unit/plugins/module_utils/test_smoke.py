@@ -7,7 +7,7 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.smoke import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.smoke import (
     Answer,
     Request,
     judge,

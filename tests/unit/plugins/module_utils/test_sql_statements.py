@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.migration_statements import (
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.statements import (
     ConcurrentIndex,
     Segment,
     concurrent_index,

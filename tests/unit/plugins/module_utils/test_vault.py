@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_arguments import read_secrets
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_model import DeclaredSecret, LiveSecret
-from ansible_collections.groundwork.supabase.plugins.module_utils.vault_plan import make_plan
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.arguments import read_secrets
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.model import DeclaredSecret, LiveSecret
+from ansible_collections.groundwork.supabase.plugins.module_utils.vault.plan import make_plan
 
 VALUE = "the-value-itself"
 

@@ -1,0 +1,230 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deploy and roll back one unit: plan, try beside, replace, judge by health, or resume what served before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container, DockerEngine
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import (
+    Activation,
+    Manifest,
+    ReleaseFolder,
+    to_prune,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask
+
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deployment would do. ``replaced`` are the services whose container is made anew."""
+
+    digest: str
+    release: str | None
+    current: str | None
+    replaced: tuple[str, ...]
+    removed: tuple[str, ...]
+    down: tuple[str, ...]
+    before: dict[str, str]
+    after: dict[str, str]
+
+    @property
+    def changed(self) -> bool:
+        if self.current is None and not self.replaced:
+            # Nothing was ever deployed and nothing is asked for.
+            return False
+        return self.release is None or self.release != self.current or bool(self.down)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, for the module's result."""
+
+    changed: bool
+    release: str | None
+    previous: str | None
+    pruned: tuple[str, ...] = ()
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+class Deployer:
+    """Deploys units of one host.
+
+    secrets: values of the host's store by name; they go into stored files and are masked in everything that is said.
+    timeout: seconds that services get to become healthy.
+    """
+
+    def __init__(self, folder: ReleaseFolder, engine: DockerEngine, secrets: Mapping[str, str], timeout: int) -> None:
+        self.folder = folder
+        self.engine = engine
+        self.secrets = secrets
+        self.timeout = timeout
+
+    def plan(self, unit: compose.Unit) -> Plan:
+        doc = compose.document(unit, str(self.folder.store), self.secrets)
+        digest = compose.digest(doc)
+        current, release = self.folder.current(), self.folder.find(digest)
+        old = self.folder.manifest(current).document["services"] if current else {}
+        running = self.engine.containers(unit.name) if self.engine.available() else []
+        down = self._not_as_released(current, running) if current and release == current else ()
+        return Plan(
+            digest=digest,
+            release=release,
+            current=current,
+            replaced=tuple(sorted(name for name, entry in doc["services"].items() if old.get(name) != entry)),
+            removed=tuple(sorted({container.service for container in running} - set(doc["services"]))),
+            down=down,
+            before=self.folder.printable(current),
+            after={"compose.yml": to_yaml(doc), **{file.printable_as: file.text for file in unit.files}},
+        )
+
+    def _not_as_released(self, release: str, running: list[Container]) -> tuple[str, ...]:
+        """Services that do not serve, or that run with another release's settings because a run was killed."""
+        wanted = fingerprints(self.folder.manifest(release).document)
+        serving = {container.service: container.fingerprint for container in running if container.serves}
+        return tuple(sorted(service for service, value in wanted.items() if serving.get(service) != value))
+
+    def deploy(self, unit: compose.Unit, commit: str, deployment: str, keep: int) -> Outcome:
+        """Bring the unit to the release that its services describe."""
+        # A run that was killed may have left its trial behind, or the link.
+        trial_left = self.engine.remove_containers(f"{unit.name}-trial")
+        plan = self.plan(unit)
+        if not plan.changed:
+            if plan.current is not None:
+                self.folder.point_link()
+            pruned = self._prune(keep)
+            previous = self.folder.history().previous()
+            return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned)
+        stored = self.folder.write_store(unit.files, self.secrets)
+        release = plan.release or self._stage(unit, plan.digest, commit, stored)
+        if release != plan.current and plan.current is not None:
+            self._try_beside(unit.name, release, plan.current)
+        self._switch(unit.name, release, plan.current)
+        history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
+        self.folder.make_current(history)
+        return Outcome(True, release, history.previous(), self._prune(keep))
+
+    def rollback_target(self, release: str | None) -> str:
+        """The release to go back to: the one that served before, or the named one. Raises where there is none."""
+        target = release or self.folder.history().previous()
+        if target is None:
+            cause = "there is no earlier release to go back to"
+            remedy = f"name one of: {', '.join(self.folder.names()) or 'none'}"
+            raise GroundworkError(f"unit {self.folder.unit}", cause, remedy)
+        return self.folder.manifest(target).name
+
+    def roll_back(self, target: str) -> Outcome:
+        """Make an earlier release current again, judged by health like any other."""
+        history, current = self.folder.history(), self.folder.current()
+        if target == current:
+            return Outcome(False, current, history.previous())
+        self.engine.pull_missing(self.folder.manifest(target).images.values())
+        self._switch(self.folder.unit, target, current)
+        back = history.taken_back_to(target)
+        if not back.activations or back.activations[-1].release != target:
+            back = history.activate(Activation(target, target, utc_now().isoformat()))
+        self.folder.make_current(back)
+        return Outcome(True, target, current)
+
+    def _stage(self, unit: compose.Unit, digest: str, commit: str, stored: list[str]) -> str:
+        doc = compose.document(unit, str(self.folder.store), self.secrets)
+        self.engine.validate(unit.name, to_yaml(doc))
+        references = [entry["image"] for entry in doc["services"].values()]
+        resolved = self.engine.pull_missing(references)
+        now = utc_now()
+        name = f"{now:%Y%m%dT%H%M%SZ}-{digest}"
+        images = {service: resolved[entry["image"]] for service, entry in doc["services"].items()}
+        manifest = Manifest(name, digest, now.isoformat(), commit, images, sorted(stored), doc)
+        self.folder.write_release(manifest, compose.with_images(doc, images), unit.files)
+        return name
+
+    def _try_beside(self, unit: str, release: str, current: str) -> None:
+        """Start what changed beside what runs; the running release is not touched when that fails."""
+        manifest = self.folder.manifest(release)
+        running = {container.service: container.fingerprint for container in self.engine.containers(unit)}
+        wanted = fingerprints(manifest.document)
+        changed = {service for service, value in wanted.items() if running.get(service) not in (None, value)}
+        networks = set(self.folder.manifest(current).document.get("networks") or {})
+        doc = compose.trial(compose.with_images(manifest.document, manifest.images), changed, networks)
+        if not doc["services"]:
+            return
+        project, path = doc["name"], self.folder.write_trial(to_yaml(doc))
+        try:
+            complaint = self.engine.up(project, path, self.timeout)
+            if complaint is not None:
+                cause = f"{self._symptoms(project, complaint)}\nrelease {current} serves on, untouched"
+                remedy = "correct the service's image or settings, then run again"
+                raise GroundworkError(f"release {release} of {unit}", f"it did not become healthy: {cause}", remedy)
+        finally:
+            self.engine.remove_containers(project)
+            os.unlink(path)
+
+    def _switch(self, unit: str, release: str, current: str | None) -> None:
+        if not self.folder.manifest(release).document["services"]:
+            # Compose has no word for a project without services.
+            self.engine.remove_containers(unit)
+            return
+        complaint = self.engine.up(unit, self.folder.compose_file(release), self.timeout)
+        if complaint is None:
+            return
+        cause = f"it did not become healthy: {self._symptoms(unit, complaint)}"
+        remedy = "correct the service's image or settings, then run again"
+        if current is None or current == release:
+            raise GroundworkError(f"release {release} of {unit}", cause, remedy)
+        again = self.engine.up(unit, self.folder.compose_file(current), self.timeout)
+        state = "serves again" if again is None else f"was started again but is not healthy: {self._clean(again)}"
+        raise GroundworkError(f"release {release} of {unit}", f"{cause}\nrelease {current} {state}", remedy)
+
+    def _symptoms(self, project: str, complaint: str) -> str:
+        """Compose's complaint, then for each container that does not serve its state, last probe and last log lines."""
+        lines = [complaint.splitlines()[-1] if complaint else "no reason given"]
+        for container in self.engine.containers(project):
+            if not container.serves:
+                lines.append(f"{container.service}: {_state(container)}")
+                lines.extend(f"    {line}" for line in self.engine.logs(container.name, LOG_LINES))
+        return self._clean("\n".join(lines))
+
+    def _clean(self, text: str) -> str:
+        return mask(text, self.secrets.values())
+
+    def _prune(self, keep: int) -> tuple[str, ...]:
+        removed = to_prune(self.folder.names(), self.folder.history(), self.folder.current(), keep)
+        if removed:
+            self.folder.make_current(self.folder.history().without(removed))
+            self.folder.remove(removed)
+        return tuple(sorted(removed))
+
+
+def fingerprints(document: Mapping[str, Any]) -> dict[str, str]:
+    """What each service's container has to be labelled with."""
+    return {service: entry["labels"][compose.FINGERPRINT] for service, entry in document["services"].items()}
+
+
+def _state(container: Container) -> str:
+    words = container.state if container.state != "exited" else f"exited with {container.exit_code}"
+    if container.health:
+        words += f", health check {container.health}"
+    return f"{words} ({container.probe.splitlines()[-1][:200]})" if container.probe else words
+
+
+def deployed_last(current: Mapping[str, Activation | None]) -> list[str]:
+    """Units whose current release came with the newest deployment: what a rollback without arguments takes back."""
+    active = {unit: activation for unit, activation in current.items() if activation is not None}
+    if not active:
+        return []
+    newest = max(active.values(), key=lambda activation: activation.at).deployment
+    return sorted(unit for unit, activation in active.items() if activation.deployment == newest)

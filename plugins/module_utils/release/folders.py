@@ -1,0 +1,245 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The releases of a unit on a host, as folders.
+
+``<root>/<unit>/store`` holds configuration files by content, ``releases/<name>`` what one release consists of,
+``current`` points at the one that serves, ``history.json`` lists the activations that are still in force, oldest first.
+A folder appears whole or not at all: it is written beside and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.compose import ConfigFile
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import substitute
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What there is to know about a release apart from its files. Times are UTC, ISO 8601.
+
+    ``document`` is what was asked for; compose.yml beside it has the images by the digest they resolved to.
+    """
+
+    name: str
+    digest: str
+    created: str
+    commit: str
+    images: dict[str, str]
+    stored: list[str]
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A release that was made current and not taken back since."""
+
+    release: str
+    deployment: str
+    at: str
+
+
+@dataclass(frozen=True)
+class History:
+    """Activations in force, oldest first; the last one is current."""
+
+    activations: tuple[Activation, ...] = field(default=())
+
+    def activate(self, activation: Activation) -> History:
+        if self.activations and self.activations[-1].release == activation.release:
+            return self
+        return History((*self.activations, activation))
+
+    def taken_back_to(self, release: str) -> History:
+        """History after a rollback: everything after the last activation of that release is gone."""
+        for index in range(len(self.activations) - 1, -1, -1):
+            if self.activations[index].release == release:
+                return History(self.activations[: index + 1])
+        return self
+
+    def previous(self) -> str | None:
+        """Release that served before the current one."""
+        return self.activations[-2].release if len(self.activations) > 1 else None
+
+    def without(self, removed: set[str]) -> History:
+        return History(tuple(a for a in self.activations if a.release not in removed))
+
+
+def to_prune(names: list[str], history: History, current: str | None, keep: int) -> set[str]:
+    """Releases to remove: all but the newest ``keep``, the current one and the one a rollback would go to."""
+    kept = set(sorted(names)[-keep:]) if keep else set(names)
+    return set(names) - kept - {current, history.previous()}
+
+
+def units_below(root: str) -> list[str]:
+    """Units that have a current release."""
+    return sorted(path.parent.name for path in Path(root).glob("*/history.json"))
+
+
+class ReleaseFolder:
+    """The one place that reads and writes a unit's folder."""
+
+    def __init__(self, root: str, unit: str) -> None:
+        self.unit = unit
+        self.path = Path(root) / unit
+        self.store = self.path / "store"
+        self.releases = self.path / "releases"
+
+    @contextlib.contextmanager
+    def lock(self, patience: int) -> Iterator[None]:
+        """Hold the unit. A controller that was killed leaves its module running, so a second deployer waits a while.
+
+        patience: seconds to wait for another deployer.
+        """
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self.path / ".lock", "w", encoding="utf-8") as handle:
+            deadline = time.monotonic() + patience
+            while not _try_lock(handle):
+                if time.monotonic() >= deadline:
+                    cause = f"another run is deploying it, for {patience} seconds and more"
+                    raise GroundworkError(f"unit {self.unit}", cause, "wait for that run to end, then run again")
+                time.sleep(0.5)
+            yield
+
+    def names(self) -> list[str]:
+        """All releases, oldest first."""
+        if not self.releases.is_dir():
+            return []
+        return sorted(entry.name for entry in self.releases.iterdir() if (entry / "manifest.json").is_file())
+
+    def manifest(self, name: str) -> Manifest:
+        path = self.releases / name / "manifest.json"
+        try:
+            return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            known = ", ".join(self.names()) or "none"
+            where = f"release {name} of {self.unit}"
+            raise GroundworkError(where, "it does not exist", f"there are: {known}") from error
+        except (ValueError, TypeError) as error:
+            cause = f"its manifest cannot be read: {error}"
+            raise GroundworkError(f"release {name} of {self.unit}", cause, f"remove {path.parent}") from error
+
+    def compose_file(self, name: str) -> str:
+        return str(self.releases / name / "compose.yml")
+
+    def current(self) -> str | None:
+        """The release that serves: the last activation. The link of that name is for people."""
+        activations = self.history().activations
+        return activations[-1].release if activations else None
+
+    def history(self) -> History:
+        path = self.path / "history.json"
+        if not path.is_file():
+            return History()
+        try:
+            return History(tuple(Activation(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError) as error:
+            remedy = "move it away; a rollback then needs the release's name"
+            raise GroundworkError(str(path), f"it cannot be read: {error}", remedy) from error
+
+    def find(self, digest: str) -> str | None:
+        """Newest release of that digest."""
+        return next((name for name in reversed(self.names()) if name.endswith(f"-{digest}")), None)
+
+    def write_store(self, files: tuple[ConfigFile, ...], secrets: Mapping[str, str]) -> list[str]:
+        """Put configuration files into the store, secrets included; what is there already is left alone."""
+        self.store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = []
+        for file in files:
+            name = file.stored_as(secrets)
+            names.append(name)
+            if not (self.store / name).exists():
+                _write(self.store / name, substitute(file.text, secrets), file.mode, file.uid, file.gid)
+        return names
+
+    def write_release(self, manifest: Manifest, pinned: Mapping[str, Any], files: tuple[ConfigFile, ...]) -> None:
+        final = self.releases / manifest.name
+        staging = self.releases / f".{manifest.name}.new"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(mode=0o700, parents=True)
+        for file in files:
+            target = staging / "files" / file.printable_as
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, file.text, 0o400)
+        _write(staging / "compose.yml", to_yaml(pinned), 0o400)
+        _write(staging / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n", 0o400)
+        os.rename(staging, final)
+
+    def write_trial(self, text: str) -> str:
+        path = self.path / ".trial.yml"
+        _write(path, text, 0o400)
+        return str(path)
+
+    def make_current(self, history: History) -> None:
+        """Make a history's last activation current. One file decides, so a kill leaves the old state or the new."""
+        text = json.dumps([asdict(entry) for entry in history.activations], indent=2)
+        _write(self.path / "history.json", text + "\n", 0o600)
+        self.point_link()
+
+    def point_link(self) -> None:
+        """Point the link ``current`` at the release that serves, where a killed run left it behind."""
+        link, target = self.path / "current", f"releases/{self.current()}"
+        if link.is_symlink() and os.readlink(link) == target:
+            return
+        beside = self.path / ".current.new"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(target)
+        os.replace(beside, link)
+
+    def printable(self, name: str | None) -> dict[str, str]:
+        """Every text of a release, by file name, secrets as placeholders: one side of a diff."""
+        if name is None:
+            return {}
+        folder = self.releases / name
+        texts = {"compose.yml": to_yaml(self.manifest(name).document)}
+        for path in sorted((folder / "files").rglob("*")) if (folder / "files").is_dir() else []:
+            if path.is_file():
+                texts[str(path.relative_to(folder / "files"))] = path.read_text(encoding="utf-8")
+        return texts
+
+    def remove(self, names: set[str]) -> None:
+        """Remove releases, then the stored files that no release names any more."""
+        for name in names:
+            # Out of the way first: half a release must not be taken for a whole one.
+            os.rename(self.releases / name, self.releases / f".{name}.gone")
+        for leftover in self.releases.glob(".*"):
+            shutil.rmtree(leftover)
+        needed = {stored for name in self.names() for stored in self.manifest(name).stored}
+        for path in self.store.iterdir() if self.store.is_dir() else []:
+            if path.name not in needed:
+                path.unlink()
+
+
+def _try_lock(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(path: Path, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    if (uid, gid) != (os.getuid(), os.getgid()):
+        os.chown(beside, uid, gid)
+    os.chmod(beside, mode)
+    os.replace(beside, path)
