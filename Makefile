@@ -34,7 +34,7 @@ test: ## everything CI runs, what fails fast first
 	@scripts/step "Molecule" $(MAKE) --no-print-directory molecule
 	@scripts/step "End-to-end tests" $(MAKE) --no-print-directory e2e
 
-lint: tools ## ansible-lint, yamllint, ruff, mypy, shellcheck, changelog, documentation, Galaxy's importer
+lint: tools ## ansible-lint, yamllint, ruff, mypy, shellcheck, changelog, documentation, secrets, Galaxy's importer
 	@scripts/lint
 
 unit: tools ## plain Python, no server

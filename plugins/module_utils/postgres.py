@@ -43,6 +43,15 @@ LOCK_ARGUMENTS: dict[str, Any] = {"lock_timeout": {"type": "int", "default": 400
 # Any constant does, as long as every deployer takes the same: the first eight bytes of "groundwork" as a bigint.
 ADVISORY_LOCK = 0x67726F756E64776F
 LOCK_NOT_AVAILABLE = "55P03"
+# By SQLSTATE or its class (manual, appendix "PostgreSQL Error Codes"), where nothing is wrong with the declaration.
+REMEDIES = {
+    "25006": "connect to the primary",
+    "42501": "connect as a role that may do it, or let its owner",
+    "40": "run again",
+    "53": "see to the server's disk, memory and connections, then run again",
+    "57P": "somebody ended it: see to the server, then run again",
+    "58": "see to the server's log, then run again",
+}
 # How expressions are read and written depends on these: a server that rounds floating point numbers, as Supabase's,
 # writes two of them alike. Milliseconds for the lock's.
 PIN = """
@@ -53,16 +62,18 @@ select set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UT
   set_config('statement_timeout', '0', true),
   set_config('lock_timeout', %s, true)
 """
+# Whoever only waits for the strongest lock holds up everybody who came later.
 HOLDERS = r"""
 select distinct a.pid, a.usename, nullif(a.application_name, ''), date_trunc('second', now() - a.xact_start),
   left(regexp_replace(a.query, '\s+', ' ', 'g'), 80)
 from pg_locks l join pg_stat_activity a using (pid)
-where l.granted and a.pid <> pg_backend_pid()
+where a.pid <> pg_backend_pid()
   and l.database = (select oid from pg_database where datname = current_database())
   and case when %(relations)s::text[] = '{}' then
-        l.locktype = 'advisory' and (l.classid::bigint << 32 | l.objid::bigint) = %(lock)s and l.objsubid = 1
+        l.granted and l.locktype = 'advisory' and l.objsubid = 1
+        and (l.classid::bigint << 32 | l.objid::bigint) = %(lock)s
       else l.relation = any (array(select to_regclass(name)::oid from unnest(%(relations)s::text[]) name))
-        and (l.mode = 'AccessExclusiveLock' or not %(reading)s) end
+        and (l.mode = 'AccessExclusiveLock' or l.granted and not %(reading)s) end
 order by a.pid
 """
 # Statements sent before their answers are read. Answers to these statements are short, so no buffer fills up.
@@ -141,9 +152,8 @@ def exclusive(params: Mapping[str, Any], check_mode: bool) -> Iterator[psycopg.C
         except psycopg.Error as error:
             # Outside of a step: the catalog, the lock, the commit, of which nobody knows whether it went through.
             cause = next(iter(str(error).strip().splitlines()), "the connection was lost")
-            raise GroundworkError(
-                f"database {params['login_db']}", cause, "see to the server, then run again"
-            ) from error
+            remedy = _remedy(error.sqlstate or "") or "see to the server, then run again"
+            raise GroundworkError(f"database {params['login_db']}", cause, remedy) from error
 
 
 def _lock(connection: psycopg.Connection[Any]) -> None:
@@ -202,10 +212,17 @@ def _error(step: Step, failed: pq.abc.PGresult) -> Exception:
     def field(name: pq.DiagnosticField) -> str:
         return (failed.error_field(name) or b"").decode(errors="replace")
 
-    if field(pq.DiagnosticField.SQLSTATE) == LOCK_NOT_AVAILABLE:
+    state = field(pq.DiagnosticField.SQLSTATE)
+    if state == LOCK_NOT_AVAILABLE:
         return Blocked(step.object, step.relations)
-    parts = [field(pq.DiagnosticField.MESSAGE_PRIMARY), field(pq.DiagnosticField.MESSAGE_DETAIL)]
+    # Functions of extensions pack their whole call stack into the message.
+    message = next(iter(field(pq.DiagnosticField.MESSAGE_PRIMARY).splitlines()), "")
+    parts = [message, field(pq.DiagnosticField.MESSAGE_DETAIL)]
     cause = "; ".join(part for part in parts if part) or failed.error_message.decode(errors="replace").strip()
     where = f" ({step.origin})" if step.origin else ""
-    hint = field(pq.DiagnosticField.MESSAGE_HINT) or "correct it"
-    return GroundworkError(f"{step.object}{where}", cause, f"{hint}; nothing was changed")
+    remedy = field(pq.DiagnosticField.MESSAGE_HINT) or _remedy(state) or "correct it"
+    return GroundworkError(f"{step.object}{where}", cause, f"{remedy}; nothing was changed")
+
+
+def _remedy(state: str) -> str:
+    return next((REMEDIES[part] for part in (state, state[:3], state[:2]) if part in REMEDIES), "")

@@ -96,11 +96,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.audit.plan imp
     make_plan,
     read_tables,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.converge import run_to_exit
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,
-    Unreachable,
     exclusive,
     run_steps,
 )
@@ -135,18 +134,12 @@ def record(module: AnsibleModule, declared: list[DeclaredTable]) -> dict[str, An
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        declared = read_tables(module.params["tables"])
-        result = record(module, declared)
-    except Unreachable as error:
-        # A dry run comes before the database exists as well: then everything is still to come.
-        if not module.check_mode:
-            module.fail_json(msg=str(error))
-        module.warn(f"{error}; taken as a database that is not there yet")
-        result = {"changed": bool(declared), "queries": [], "undeclared": [], "diff": {"before": "", "after": ""}}
-    except GroundworkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run_to_exit(
+        module,
+        lambda: read_tables(module.params["tables"]),
+        lambda declared: record(module, declared),
+        {"undeclared": []},
+    )
 
 
 if __name__ == "__main__":

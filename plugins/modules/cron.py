@@ -155,15 +155,14 @@ undeclared:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.groundwork.supabase.plugins.module_utils.converge import run_to_exit
 from ansible_collections.groundwork.supabase.plugins.module_utils.cron.arguments import collect_tokens, read_jobs
 from ansible_collections.groundwork.supabase.plugins.module_utils.cron.catalog import read_scheduler
 from ansible_collections.groundwork.supabase.plugins.module_utils.cron.model import DeclaredJob, LiveJob
 from ansible_collections.groundwork.supabase.plugins.module_utils.cron.plan import make_plan, missing_secrets
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,
-    Unreachable,
     exclusive,
     run_steps,
 )
@@ -239,18 +238,12 @@ def main() -> None:
     params = module.params
     # What must not stand in an argument is not shown either when it is refused.
     module.no_log_values.update(collect_tokens(params["jobs"], params["functions_url"]))
-    try:
-        declared = read_jobs(params["jobs"], params["functions_url"], params["login_db"])
-        result = schedule(module, declared)
-    except Unreachable as error:
-        # A dry run comes before the database and its extensions exist as well: then everything is still to come.
-        if not module.check_mode:
-            module.fail_json(msg=str(error))
-        module.warn(f"{error}; taken as one that is not there yet")
-        result = {"changed": bool(declared), "queries": [], "undeclared": [], "diff": {"before": "", "after": ""}}
-    except GroundworkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run_to_exit(
+        module,
+        lambda: read_jobs(params["jobs"], params["functions_url"], params["login_db"]),
+        lambda declared: schedule(module, declared),
+        {"undeclared": []},
+    )
 
 
 if __name__ == "__main__":

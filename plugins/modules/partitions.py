@@ -122,14 +122,13 @@ strays:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.converge import run_to_exit
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.catalog import tables_with_strays
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import DeclaredTable, read_tables
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.run import converge
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,
-    Unreachable,
     exclusive,
 )
 
@@ -164,19 +163,12 @@ def maintain(module: AnsibleModule, declared: list[DeclaredTable]) -> dict[str, 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        declared = read_tables(module.params["tables"])
-        result = maintain(module, declared)
-    except Unreachable as error:
-        # A dry run comes before the database exists as well: then everything is still to come.
-        if not module.check_mode:
-            module.fail_json(msg=str(error))
-        module.warn(f"{error}; taken as a database that is not there yet")
-        nothing: dict[str, Any] = {"queries": [], "created": [], "archived": [], "strays": []}
-        result = {"changed": bool(declared), **nothing, "diff": {"before": "", "after": ""}}
-    except GroundworkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run_to_exit(
+        module,
+        lambda: read_tables(module.params["tables"]),
+        lambda declared: maintain(module, declared),
+        {"created": [], "archived": [], "strays": []},
+    )
 
 
 if __name__ == "__main__":

@@ -187,11 +187,10 @@ undeclared:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.converge import run_to_exit
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,
-    Unreachable,
     exclusive,
     run_steps,
 )
@@ -253,18 +252,12 @@ def secure(module: AnsibleModule, entries: list[Entry]) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        entries = read_entries(module.params["tables"], module.params["search_path"])
-        result = secure(module, entries)
-    except Unreachable as error:
-        # A dry run comes before the database exists as well: then everything is still to come.
-        if not module.check_mode:
-            module.fail_json(msg=str(error))
-        module.warn(f"{error}; taken as a database that is not there yet")
-        result = {"changed": bool(entries), "queries": [], "undeclared": [], "diff": {"before": "", "after": ""}}
-    except GroundworkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run_to_exit(
+        module,
+        lambda: read_entries(module.params["tables"], module.params["search_path"]),
+        lambda entries: secure(module, entries),
+        {"undeclared": []},
+    )
 
 
 if __name__ == "__main__":

@@ -161,12 +161,12 @@ unmanaged:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.converge import run_to_exit
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Plan
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,
-    Unreachable,
     exclusive,
     run_steps,
 )
@@ -186,6 +186,44 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model i
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.plan import plan_schemas, unmanaged
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.scram import verifier
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
+
+ACCESS: dict[str, Any] = {
+    "role": {"type": "str", "required": True},
+    "levels": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["usage", "read", "write", "execute"],
+        "required": True,
+    },
+}
+SCHEMA: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "owner": {"type": "str"},
+    "access": {"type": "list", "elements": "dict", "default": [], "options": ACCESS},
+    "creators": {"type": "list", "elements": "str"},
+}
+LOGIN_ROLE: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "secret": {"type": "str", "no_log": False},
+    "password": {"type": "str", "no_log": True},
+    "connection_limit": {"type": "int"},
+    "settings": {"type": "dict", "default": {}},
+    "member_of": {"type": "list", "elements": "str", "default": []},
+}
+ARGUMENTS: dict[str, Any] = {
+    "schemas": {"type": "list", "elements": "dict", "default": [], "options": SCHEMA},
+    "exact": {"type": "bool", "default": False},
+    "login_roles": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": LOGIN_ROLE,
+        "mutually_exclusive": [("secret", "password")],
+    },
+    "secrets_dir": {"type": "path", "default": "/etc/groundwork/secrets", "no_log": False},
+    **LOCK_ARGUMENTS,
+    **LOGIN_ARGUMENTS,
+}
 
 
 def read_passwords(module: AnsibleModule) -> dict[str, str | None]:
@@ -233,63 +271,17 @@ def converge(module: AnsibleModule, schemas: list[DeclaredSchema], roles: list[L
 
 
 def main() -> None:
-    access = {
-        "role": {"type": "str", "required": True},
-        "levels": {
-            "type": "list",
-            "elements": "str",
-            "choices": ["usage", "read", "write", "execute"],
-            "required": True,
-        },
-    }
-    schema = {
-        "name": {"type": "str", "required": True},
-        "owner": {"type": "str"},
-        "access": {"type": "list", "elements": "dict", "default": [], "options": access},
-        "creators": {"type": "list", "elements": "str"},
-    }
-    login_role = {
-        "name": {"type": "str", "required": True},
-        "secret": {"type": "str", "no_log": False},
-        "password": {"type": "str", "no_log": True},
-        "connection_limit": {"type": "int"},
-        "settings": {"type": "dict", "default": {}},
-        "member_of": {"type": "list", "elements": "str", "default": []},
-    }
-    one_password = [("secret", "password")]
-    module = AnsibleModule(
-        argument_spec={
-            "schemas": {"type": "list", "elements": "dict", "default": [], "options": schema},
-            "exact": {"type": "bool", "default": False},
-            "login_roles": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": login_role,
-                "mutually_exclusive": one_password,
-            },
-            "secrets_dir": {"type": "path", "default": "/etc/groundwork/secrets", "no_log": False},
-            **LOCK_ARGUMENTS,
-            **LOGIN_ARGUMENTS,
-        },
-        supports_check_mode=True,
-    )
-    try:
-        schemas, roles = Faults.gather(
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run_to_exit(
+        module,
+        lambda: Faults.gather(
             lambda: read_schemas_argument(module.params["schemas"], module.params["exact"]),
             lambda: read_login_roles(module.params["login_roles"]),
-        )
-        result = converge(module, schemas, roles)
-    except Unreachable as error:
-        # A dry run comes before the database exists as well: then everything is still to come.
-        if not module.check_mode:
-            module.fail_json(msg=str(error))
-        module.warn(f"{error}; taken as a database that is not there yet")
-        changed = bool(module.params["schemas"] or module.params["login_roles"])
-        result = {"changed": changed, "queries": [], "unmanaged": [], "diff": {"before": "", "after": ""}}
-    except GroundworkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+        ),
+        lambda declared: converge(module, *declared),
+        {"unmanaged": []},
+        is_work=any,
+    )
 
 
 if __name__ == "__main__":

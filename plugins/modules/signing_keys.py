@@ -146,6 +146,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: C(supabase_keys_serial), RV(serial) for whoever confirms the deployment later in the play.
+  returned: success
+  type: dict
+  sample: {supabase_keys_serial: 4}
 serial:
   description: Number of the ring's present form, to be confirmed with O(delivered) after a deployment.
   returned: success
@@ -241,6 +246,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.docum
     new_key,
     new_ring,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.es256 import MissingLibrary
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.record import read_ring, write_ring
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.report import describe
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import (
@@ -350,9 +356,15 @@ def main() -> None:
             # Read again under the lock: another run may have been first.
             with SecretStore(module.params["path"]).lock():
                 result = run(module.params, write=True)
+    except MissingLibrary as error:
+        # A dry run comes before the library is installed as well: then everything is still to come.
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        module.warn(f"{error}; taken as a ring that is not there yet")
+        result = {"changed": True, "serial": 1, "keys": [], "next": [], "logged_out": [], "secrets": []}
     except GroundworkError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module.exit_json(**result, ansible_facts={"supabase_keys_serial": result["serial"]})
 
 
 if __name__ == "__main__":

@@ -105,11 +105,10 @@ undeclared:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.converge import run_to_exit
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
     LOCK_ARGUMENTS,
     LOGIN_ARGUMENTS,
-    Unreachable,
     exclusive,
     run_steps,
 )
@@ -166,19 +165,13 @@ def keep(module: AnsibleModule, declared: list[DeclaredSecret]) -> dict[str, Any
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        declared = declare(module)
-        result = keep(module, declared)
-    except Unreachable as error:
-        # A dry run comes before the database and its extensions exist as well: then everything is still to come.
-        if not module.check_mode:
-            module.fail_json(msg=str(error))
-        module.warn(f"{error}; taken as one that is not there yet")
-        changed = any(secret.present for secret in declared)
-        result = {"changed": changed, "queries": [], "undeclared": [], "diff": {"before": "", "after": ""}}
-    except GroundworkError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run_to_exit(
+        module,
+        lambda: declare(module),
+        lambda declared: keep(module, declared),
+        {"undeclared": []},
+        is_work=lambda declared: any(secret.present for secret in declared),
+    )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
+from npm_programs import supabase_cli  # noqa: E402
 from postgres_server import Database, running_server  # noqa: E402
-from supabase_cli import supabase_cli  # noqa: E402
 
 FILES = 200
 ROUNDS = 5

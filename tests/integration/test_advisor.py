@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from npm_programs import supabase_cli
 from psycopg import sql
 from psycopg.errors import UniqueViolation
-from supabase_cli import supabase_cli
 
 PLANTED = (Path(__file__).parent / "planted" / "advisor.sql").read_text(encoding="utf-8")
 SCHEMAS = ["public", "app", "pgmq_public"]

@@ -247,6 +247,29 @@ def test_only_what_has_to_be_changed_is_locked(run, filled):
     assert "row level security: no lock within 200 ms; it is held by process" in blocked.error
 
 
+def test_who_waits_for_a_lock_is_named_as_well(run, filled):
+    """Behind somebody who waits for the strongest lock, a reader waits too, though nobody holds what bars it."""
+    arguments = {**filled.login, "tables": [table("app.notes", policies=[policy(using="id = 1")])], "lock_timeout": 300}
+    with filled.connect() as reader, filled.connect() as waiter, reader.transaction():
+        reader.execute("select from app.notes")
+        waiter.pgconn.send_query(b"alter table app.notes add column extra int")
+        end = time.monotonic() + 30
+        while not filled.query(LOCK_IS_AWAITED)[0][0]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        blocked = run("rls", arguments, "--check")
+        waiter.cancel()
+    assert "it is held by process" in blocked.error and "alter table app.notes" in blocked.error
+
+
+def test_a_server_that_is_read_only_is_said_to_be(run, filled):
+    filled.query(
+        sql.SQL("alter database {} set default_transaction_read_only = on").format(sql.Identifier(filled.name))
+    )
+    outcome = run("rls", {**filled.login, "tables": [table(policies=[policy()])]})
+    assert "read-only transaction; connect to the primary" in outcome.error
+
+
 def test_two_runs_do_not_mix(run, start, filled):
     arguments = {**filled.login, "tables": [table(policies=[policy()])]}
     with filled.connect() as other:

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from migration_queries import PROGRESS, VERSIONS
-from supabase_cli import supabase_cli
+from npm_programs import supabase_cli
 
 HISTORY = "select version, statements, name from supabase_migrations.schema_migrations order by version"
 ROW = re.compile(r"^\s*`(.*?)`\s*\|\s*`(.*?)`\s*\|", re.MULTILINE)

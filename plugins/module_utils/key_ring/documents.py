@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -47,6 +47,8 @@ LEGACY_API_KEYS = {PUBLISHABLE: "anon_key", SECRET: "service_role_key"}
 # Tokens of the roles, which the gateway puts in the place of API keys; they never leave the server.
 ROLE_TOKENS = {PUBLISHABLE: "anon_token", SECRET: "service_role_token"}
 ROLE_TOKEN_DAYS = 1825
+# Realtime's health check wants a token that its HS256 secret signed, whatever the set of keys says.
+HEALTH_TOKEN = "realtime_health_token"
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,23 @@ def derive(ring: Ring, stored: Mapping[str, str], now: datetime) -> dict[str, Do
     Raises Faults where the legacy secret is not the one that the ring knows.
     """
     legacy = _legacy_secret(ring, stored)
+    hmac_secret = legacy or ring.hmac_secret
     documents = {
         "jwt_keys": Document("jwks", _text(auth_keys(ring, legacy))),
         "jwt_jwks": Document("jwks", _text({"keys": verify_keys(ring, legacy)})),
         # Storage and Realtime take any HS256 token that this secret signed, whatever is in the set of keys
         # (supabase/storage src/internal/auth/jwt.ts; supabase/realtime jwt_verification.ex). So when the legacy secret
         # is gone from the set, they get another.
-        "jwt_hmac_secret": Document("password", legacy or ring.hmac_secret),
+        "jwt_hmac_secret": Document("password", hmac_secret),
         "api_keys": Document("api_keys", _text(accepted_api_keys(ring, stored, legacy))),
     }
     for chain, name in API_KEYS.items():
         documents[name] = Document("password", ring.active(chain).value["key"])
+    signer = _signer(ring.active(SIGNING), legacy)
     for chain, name in ROLE_TOKENS.items():
-        documents[name] = Document("role_token", _role_token(ring, ROLES[chain], legacy, stored.get(name, ""), now))
+        documents[name] = Document("role_token", _role_token(ROLES[chain], signer, stored.get(name, ""), now))
+    health_token = _role_token("anon", _hmac_signer(hmac_secret), stored.get(HEALTH_TOKEN, ""), now)
+    documents[HEALTH_TOKEN] = Document("role_token", health_token)
     return documents
 
 
@@ -178,25 +184,40 @@ def _octets(legacy: str) -> dict[str, Any]:
     return {"kty": "oct", "k": base64.urlsafe_b64encode(legacy.encode()).rstrip(b"=").decode(), "alg": "HS256"}
 
 
-def _role_token(ring: Ring, role: str, legacy: str, stored: str, now: datetime) -> str:
-    """The stored token while the active key signed it and it lasts, else a new one."""
-    key = ring.active(SIGNING)
+@dataclass(frozen=True)
+class _Signer:
+    sign: Callable[[Mapping[str, Any]], str]
+    has_signed: Callable[[jwt.Token], bool]
+
+
+def _hmac_signer(secret: str) -> _Signer:
+    return _Signer(lambda claims: jwt.encode(claims, secret), lambda token: token.is_signed_by(secret))
+
+
+def _signer(key: Key, legacy: str) -> _Signer:
+    if key.kind == "HS256":
+        return _hmac_signer(legacy)
+    return _Signer(lambda claims: es256.encode(claims, key.value), lambda token: es256.is_signed_by(token, key.value))
+
+
+def _role_token(role: str, signer: _Signer, stored: str, now: datetime) -> str:
+    """The stored token while the signer signed it and it lasts, else a new one."""
     claims: dict[str, Any] = {"iss": "supabase", "role": role}
-    if stored and _is_good(stored, key, legacy, claims, now):
+    if stored and _is_good(stored, signer, claims, now):
         return stored
     issued = int(now.timestamp())
-    claims = {**claims, "iat": issued, "exp": issued + ROLE_TOKEN_DAYS * 86400}
-    return jwt.encode(claims, legacy) if key.kind == "HS256" else es256.encode(claims, key.value)
+    return signer.sign({**claims, "iat": issued, "exp": issued + ROLE_TOKEN_DAYS * 86400})
 
 
-def _is_good(text: str, key: Key, legacy: str, claims: Mapping[str, Any], now: datetime) -> bool:
+def _is_good(text: str, signer: _Signer, claims: Mapping[str, Any], now: datetime) -> bool:
     try:
         token = jwt.decode(text)
     except jwt.MalformedToken:
         return False
-    signed = token.is_signed_by(legacy) if key.kind == "HS256" else es256.is_signed_by(token, key.value)
     expires = token.claims.get("exp")
-    if not signed or not isinstance(expires, int) or expires - now.timestamp() < RENEW_BEFORE.total_seconds():
+    if not signer.has_signed(token) or not isinstance(expires, int):
+        return False
+    if expires - now.timestamp() < RENEW_BEFORE.total_seconds():
         return False
     return {name: claim for name, claim in token.claims.items() if name not in ("iat", "exp")} == claims
 

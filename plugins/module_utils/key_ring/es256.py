@@ -30,10 +30,14 @@ SIZE = 32
 PUBLIC_MEMBERS = ("kty", "crv", "x", "y")
 
 
+class MissingLibrary(GroundworkError):
+    """Python's cryptography is not there, or not yet."""
+
+
 def make_key() -> dict[str, str]:
     """A new private JSON Web Key, members kty, crv, x, y and d.
 
-    Raises GroundworkError where Python's cryptography is missing.
+    Raises MissingLibrary where Python's cryptography is missing.
     """
     _require_cryptography()
     while True:
@@ -65,7 +69,7 @@ def thumbprint(key: Mapping[str, str]) -> str:
 def encode(claims: Mapping[str, Any], key: Mapping[str, str]) -> str:
     """A token over the claims that names its key; times in claims are seconds since 1970.
 
-    Raises GroundworkError where Python's cryptography is missing.
+    Raises MissingLibrary where Python's cryptography is missing.
     """
     _require_cryptography()
     # Realtime refuses a token without typ (supabase/realtime, jwt_verification.ex).
@@ -80,7 +84,7 @@ def encode(claims: Mapping[str, Any], key: Mapping[str, str]) -> str:
 def is_signed_by(token: jwt.Token, key: Mapping[str, str]) -> bool:
     """Whether ES256 under the key made the signature. Any other algorithm is refused, ``none`` included.
 
-    Raises GroundworkError where Python's cryptography is missing.
+    Raises MissingLibrary where Python's cryptography is missing.
     """
     _require_cryptography()
     if token.header.get("alg") != "ES256" or len(token.signature) != 2 * SIZE:
@@ -97,7 +101,7 @@ def is_signed_by(token: jwt.Token, key: Mapping[str, str]) -> bool:
 def _require_cryptography() -> None:
     if CRYPTOGRAPHY_ERROR:
         last = CRYPTOGRAPHY_ERROR.strip().splitlines()[-1]
-        raise GroundworkError("keys for ES256", last, "install python3-cryptography on the host")
+        raise MissingLibrary("keys for ES256", last, "install python3-cryptography on the host")
 
 
 def _json_part(value: Mapping[str, Any]) -> str:

@@ -99,6 +99,7 @@ def test_an_adopted_secret_goes_on_signing_as_before():
     assert json.loads(documents["jwt_jwks"])["keys"] == [{"kty": "oct", "k": key["k"], "alg": "HS256"}]
     assert documents["jwt_hmac_secret"] == LEGACY
     assert jwt.decode(documents["anon_token"]).is_signed_by(LEGACY)
+    assert jwt.decode(documents["realtime_health_token"]).is_signed_by(LEGACY)
     assert documents["publishable_key"] == STORED["publishable_key"]
     assert documents["secret_key"] == STORED["secret_key"]
 
@@ -152,6 +153,7 @@ def test_nothing_that_was_signed_before_verifies_without_the_legacy_secret():
     assert LEGACY not in json.dumps(documents) and "oct" not in documents["jwt_jwks"] + documents["jwt_keys"]
     # Storage and Realtime would take what the former secret signed, whatever the set of keys says.
     assert documents["jwt_hmac_secret"] == ring.hmac_secret != LEGACY and len(ring.hmac_secret) == 64
+    assert jwt.decode(documents["realtime_health_token"]).is_signed_by(ring.hmac_secret)
     assert STORED["anon_key"] not in documents["api_keys"]
 
 
