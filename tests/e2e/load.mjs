@@ -1,0 +1,42 @@
+// A steady load of many callers, each with an API key and a token of its own, until SIGTERM; then prints what came of it as JSON.
+// CALLERS names a file with [{name, apikey, token}], which may grow while it runs. RATE: requests per second.
+import { readFileSync } from "node:fs";
+
+const { URL_PATH, API_URL, CALLERS, RATE } = process.env;
+const PAUSE = 50;
+const answers = {};
+let sent = 0;
+let pending = 0;
+let turn = 0;
+
+function count(name, answer) {
+  answers[name] ??= {};
+  answers[name][answer] = (answers[name][answer] ?? 0) + 1;
+}
+
+async function call({ name, apikey, token }) {
+  sent += 1;
+  pending += 1;
+  try {
+    const headers = { apikey, ...(token && { Authorization: `Bearer ${token}` }) };
+    const answer = await fetch(`${API_URL}${URL_PATH}`, { headers, signal: AbortSignal.timeout(30_000) });
+    await answer.arrayBuffer();
+    count(name, answer.status);
+  } catch (error) {
+    count(name, error.cause?.code ?? error.name);
+  }
+  pending -= 1;
+}
+
+let callers = [];
+const reading = setInterval(() => (callers = JSON.parse(readFileSync(CALLERS, "utf8"))), 500);
+const sending = setInterval(() => {
+  for (let left = (RATE * PAUSE) / 1000; left > 0 && callers.length > 0; left -= 1) call(callers[turn++ % callers.length]);
+}, PAUSE);
+
+process.on("SIGTERM", async () => {
+  clearInterval(sending);
+  clearInterval(reading);
+  while (pending > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  console.log(JSON.stringify({ sent, answers }));
+});

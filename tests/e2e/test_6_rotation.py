@@ -1,0 +1,166 @@
+"""Signing keys and API keys rotated under load: no request fails, nobody is logged out, what was dropped is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import es256
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
+
+API = "https://api.lab.test"
+PATH = "/rest/v1/rpc/whoami"
+CLIENT = "groundwork-lab-client"
+CALLERS = "/tmp/callers.json"
+RATE = 200
+# What waiting does to the ring, without the waiting: all its times two hours earlier.
+TWO_HOURS_LATER = """
+import datetime, hashlib, json, pathlib
+store = pathlib.Path("/etc/groundwork/secrets")
+ring, index = json.loads((store / "key_ring").read_text()), json.loads((store / ".index.json").read_text())
+for key in ring["keys"]:
+    for field in ("created", "since", "delivered"):
+        if key.get(field):
+            moment = datetime.datetime.fromisoformat(key[field]) - datetime.timedelta(hours=2)
+            key[field] = moment.isoformat()
+text = json.dumps(ring)
+(store / "key_ring").write_text(text)
+index["key_ring"]["seal"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+(store / ".index.json").write_text(json.dumps(index))
+"""
+
+
+class Load:
+    """Callers that send requests all the time. What joins stays, since clients keep what they were given."""
+
+    def __init__(self) -> None:
+        source = Path(__file__).with_name("load.mjs")
+        subprocess.run(["docker", "cp", "-q", str(source), f"{CLIENT}:/opt/client/load.mjs"], check=True)
+        self.callers: list[dict[str, str]] = []
+        self._write()
+        environment = {"API_URL": API, "URL_PATH": PATH, "CALLERS": CALLERS, "RATE": str(RATE)}
+        environment["NODE_EXTRA_CA_CERTS"] = "/etc/ssl/lab-ca.crt"
+        flags = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
+        # The bound ends it even when a test does not come back for it.
+        script = "echo $$ > /tmp/load.pid; exec node /opt/client/load.mjs"
+        command = ["docker", "exec", *flags, CLIENT, "timeout", "1200", "sh", "-c", script]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def join(self, name: str, apikey: str, token: str = "") -> None:
+        self.callers.append({"name": name, "apikey": apikey, "token": token})
+        self._write()
+
+    def end(self) -> dict:
+        subprocess.run(["docker", "exec", CLIENT, "sh", "-c", "kill $(cat /tmp/load.pid)"], check=True)
+        output, _nothing = self._process.communicate(timeout=60)
+        return dict(json.loads(output.splitlines()[-1]))
+
+    def _write(self) -> None:
+        # Whole at once: it is read all the time.
+        write = f"cat > {CALLERS}.new && mv {CALLERS}.new {CALLERS}"
+        command = ["docker", "exec", "--interactive", CLIENT, "sh", "-c", write]
+        subprocess.run(command, input=json.dumps(self.callers), text=True, check=True)
+
+
+@pytest.fixture
+def load(client):
+    running = Load()
+    yield running
+    if running._process.poll() is None:
+        running.end()
+
+
+@pytest.fixture(scope="module")
+def later(node1):
+    return lambda: node1.check_output(f"python3 - <<'END'\n{TWO_HOURS_LATER}\nEND")
+
+
+@pytest.fixture(scope="module")
+def ring(secret):
+    return lambda: json.loads(secret("key_ring"))["keys"]
+
+
+@pytest.fixture(scope="module")
+def user_token(secret, ring):
+    """A user's token as Auth would sign it now, by the key that Auth was given to sign with."""
+
+    def sign() -> str:
+        claims = {"sub": str(uuid.uuid4()), "role": "authenticated", "aud": "authenticated"}
+        claims["exp"] = int(time.time()) + 3600
+        signing = next(key for key in json.loads(secret("jwt_keys")) if "sign" in key["key_ops"])
+        return jwt.encode(claims, secret("jwt_secret")) if signing["kty"] == "oct" else es256.encode(claims, signing)
+
+    return sign
+
+
+def states(ring, chain):
+    return [key["state"] for key in ring() if key["chain"] == chain]
+
+
+def status(client, apikey, token=""):
+    bearer = f"-H 'Authorization: Bearer {token}'" if token else ""
+    curl = "curl -s -o /dev/null -w '%{http_code}' --cacert /etc/ssl/lab-ca.crt"
+    return client.check_output(f"{curl} -H 'apikey: {apikey}' {bearer} {API}{PATH}")
+
+
+def test_a_whole_rotation_fails_no_request(play, client, secret, load, later, ring, user_token):
+    former = {"user": user_token(), "publishable": secret("publishable_key"), "secret": secret("secret_key")}
+    load.join("legacy anon key", secret("anon_key"))
+    load.join("legacy service key", secret("service_role_key"))
+    load.join("former publishable key", former["publishable"])
+    load.join("former secret key", former["secret"])
+    load.join("user of the former signing key", former["publishable"], former["user"])
+    arguments = ("-e", "rotate_patience=0")
+
+    play("playbooks/rotate.yml", *arguments)
+    assert states(ring, "signing")[-2:] == ["active", "standby"]
+    later()
+    play("playbooks/rotate.yml", *arguments)
+    assert states(ring, "signing")[-2:] == ["retired", "active"]
+    assert jwt.decode(user_token()).header["alg"] == "ES256"
+    load.join("user of the new signing key", secret("publishable_key"), user_token())
+    for chain in ("publishable", "secret"):
+        play("playbooks/rotate.yml", *arguments, "-e", f"rotate_chain={chain}")
+        assert states(ring, chain) == ["retired", "active"]
+    assert secret("publishable_key") != former["publishable"] and secret("secret_key") != former["secret"]
+    load.join("new publishable key", secret("publishable_key"))
+    load.join("new secret key", secret("secret_key"))
+    load.join("user of the new keys", secret("publishable_key"), user_token())
+    # A deployment in the middle counts as a part of the walk, and the second changes nothing.
+    assert play("site.yml").changed == 0
+
+    result = load.end()
+    assert {name: set(answers) for name, answers in result["answers"].items()} == {
+        caller["name"]: {"200"} for caller in load.callers
+    }
+    print(f"{result['sent']} requests, of which {result['sent']} were answered with 200")
+
+
+def test_what_was_dropped_is_refused(play, client, secret, later, ring, user_token):
+    former = {key: secret(key) for key in ("anon_key", "service_role_key")}
+    publishable = secret("publishable_key")
+    legacy_user = jwt.encode({"role": "authenticated", "exp": int(time.time()) + 3600}, secret("jwt_secret"))
+    assert status(client, publishable, legacy_user) == "200"
+    later()
+    play("playbooks/rotate.yml", "-e", "rotate_patience=0", "-e", "rotate_consent=true")
+    assert states(ring, "signing") == ["revoked", "active"]
+    for key in former.values():
+        assert status(client, key) == status(client, key, key) == "401"
+    assert status(client, publishable, legacy_user) == "401"
+    assert status(client, publishable, user_token()) == status(client, secret("secret_key")) == "200"
+    assert play("playbooks/verify.yml").changed == 0
+
+
+def test_a_stolen_key_is_refused_at_once(play, client, secret, ring, user_token):
+    stolen = next(key["kid"] for key in ring() if key["chain"] == "signing" and key["state"] == "active")
+    token = user_token()
+    refused = play("playbooks/rotate.yml", "-e", f"rotate_revoke={stolen}", expect=2)
+    assert "users whose access token was signed by" in refused.output and "consent" in refused.output
+    assert status(client, secret("publishable_key"), token) == "200"
+    play("playbooks/rotate.yml", "-e", f"rotate_revoke={stolen}", "-e", "rotate_consent=true")
+    assert status(client, secret("publishable_key"), token) == "401"
+    assert status(client, secret("publishable_key"), user_token()) == "200"
