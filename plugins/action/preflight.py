@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,14 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import numbered
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, numbered
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.database import find_database_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import Inventory, find_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migration_folder import (
+    find_file_faults,
+    find_folder_faults,
+)
+from ansible_collections.groundwork.supabase.plugins.modules import audit, cron, partitions, rls, schema, vault
 
 ARGUMENTS: dict[str, Any] = {
     "services": {"type": "list", "elements": "str", "required": True},
@@ -34,7 +40,18 @@ ARGUMENTS: dict[str, Any] = {
     "secrets": {"type": "dict", "default": {}, "no_log": False},
     "opaque_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "known_secrets": {"type": "list", "elements": "str", "no_log": False},
+    "database": {"type": "dict", "default": {}},
 }
+# What role database hands its variables to.
+DATABASE_ARGUMENTS = {
+    "audit": audit.ARGUMENTS,
+    "cron": cron.ARGUMENTS,
+    "partitions": partitions.ARGUMENTS,
+    "rls": rls.ARGUMENTS,
+    "schema": schema.ARGUMENTS,
+    "vault": vault.ARGUMENTS,
+}
+ROLE_OPTIONS = Path(__file__).parents[2] / "roles" / "database" / "meta" / "argument_specs.yml"
 
 
 class ActionModule(ActionBase):
@@ -56,7 +73,9 @@ class ActionModule(ActionBase):
         args = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
         if not all(str(port).isdigit() for port in args["reserved_ports"]):
             raise AnsibleActionFail("reserved_ports: a key is not a port; write PORT: who listens there")
-        faults = find_faults(Inventory(now=datetime.now(timezone.utc), **args))
+        database = args.pop("database")
+        inventory = Inventory(now=datetime.now(timezone.utc), **args)
+        faults = [*find_faults(inventory), *self._database_faults(database, inventory)]
         result.update(changed=False, faults=[str(fault) for fault in faults])
         # Recorded with every release of this run: a rollback without a name goes by the first.
         result["ansible_facts"] = {
@@ -66,6 +85,21 @@ class ActionModule(ActionBase):
         if faults:
             result.update(failed=True, msg=f"The inventory has {numbered(faults)}\nNothing was changed.")
         return result
+
+    def _database_faults(self, variables: Mapping[str, Any], inventory: Inventory) -> Iterator[Fault]:
+        """What is wrong with the variables of role database, and with the files on the controller that they name."""
+        if not variables:
+            return
+        options = self._loader.load_from_file(str(ROLE_OPTIONS))["argument_specs"]["main"]["options"]
+        known = inventory.known_secrets
+        secrets = None if known is None else {*known, *inventory.secrets}
+        yield from find_database_faults(variables, DATABASE_ARGUMENTS, options, secrets)
+        folder = variables.get("database_migrations")
+        if folder and isinstance(folder, str):
+            yield from find_folder_faults("database_migrations", Path(self._loader.path_dwim(folder)))
+        seeds = variables.get("database_seeds")
+        for position, seed in enumerate(seeds if isinstance(seeds, list) else []):
+            yield from find_file_faults(f"database_seeds[{position}]", Path(self._loader.path_dwim(str(seed))))
 
     def _commit(self) -> str:
         """Git commit of the checkout that the run comes from, marked where it has changes; "" outside a checkout."""
@@ -87,7 +121,10 @@ class ActionModule(ActionBase):
 
     def _with_sources(self, entry: Any) -> Any:
         """The entry with the unrendered text of templates that can be found, so that their secrets are seen."""
-        files = entry.get("files") if isinstance(entry, Mapping) else None
+        if not isinstance(entry, Mapping):
+            return entry
+        entry = {**entry, "live": self._with_sources(entry["live"])} if "live" in entry else entry
+        files = entry.get("files")
         if not isinstance(files, Mapping):
             return entry
         return {**entry, "files": {path: self._with_source(spec) for path, spec in files.items()}}

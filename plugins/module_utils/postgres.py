@@ -145,7 +145,7 @@ def exclusive(params: Mapping[str, Any], check_mode: bool) -> Iterator[psycopg.C
                 _lock(connection)
                 yield connection
         except Blocked as blocked:
-            cause = f"no lock within {params['lock_timeout']} ms; {_holders(connection, blocked)}"
+            cause = f"no lock within {params['lock_timeout']} ms; {holders(connection, blocked)}"
             raise GroundworkError(
                 blocked.object, cause, "let that end, then run again; nothing was changed"
             ) from blocked
@@ -163,7 +163,7 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
         raise Blocked(f"database {connection.info.dbname}") from error
 
 
-def _holders(connection: psycopg.Connection[Any], blocked: Blocked) -> str:
+def holders(connection: psycopg.Connection[Any], blocked: Blocked) -> str:
     names = [".".join(map(quote_identifier, name)) for name in blocked.relations]
     arguments = {"relations": names, "lock": ADVISORY_LOCK, "reading": blocked.reading}
     rows = connection.execute(HOLDERS, arguments).fetchall()

@@ -134,12 +134,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.access.actor import Actor
-from ansible_collections.groundwork.supabase.plugins.module_utils.access.inquiry import (
-    Inquiry,
-    Question,
-    describe_stages,
-)
-from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import decide
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.inquiry import Question, inquire
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import decide, describe_stages
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import parse_name
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import LOGIN_ARGUMENTS, Unreachable, connect
@@ -160,8 +156,7 @@ def read_question(params: dict[str, Any]) -> Question:
 def explain(module: AnsibleModule) -> dict[str, Any]:
     question = read_question(module.params)
     try:
-        with connect(module.params) as connection, connection.transaction(force_rollback=True):
-            inquiry = Inquiry(connection, question)
+        with connect(module.params) as connection, inquire(connection, question) as inquiry:
             facts = inquiry.ask()
             finding = decide(facts)
             visible = inquiry.visible() if question.where else None

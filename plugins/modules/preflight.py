@@ -17,6 +17,8 @@ description:
   - Looked for are services that are unknown, miss one they depend on or exclude one another, entries that Compose would
     not understand, malformed, floating or undigested images, domains and addresses that are missing, malformed or
     examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
+  - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
+    position. What needs a database to be judged, such as whether a table exists, is not looked at.
   - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
     C(publishable_key); names, placeholders and values of secret keys are refused.
 extends_documentation_fragment:
@@ -107,6 +109,13 @@ options:
       - Not looked at by default.
     type: list
     elements: str
+  database:
+    description:
+      - Variables of role C(database) that the inventory sets, by name, such as C(database_tables).
+      - Files in C(database_migrations) and C(database_seeds) have to be on the controller. Names in C(secret) are looked
+        for in O(known_secrets) and O(secrets).
+    type: dict
+    default: {}
 seealso:
   - module: groundwork.supabase.secret
   - module: groundwork.supabase.release
@@ -136,6 +145,9 @@ EXAMPLES = r"""
     reserved_ports: {22: sshd, 80: caddy, 443: caddy}
     secrets: "{{ supabase_given_secrets }}"
     known_secrets: [postgres_password, jwt_secret, anon_key, service_role_key]
+    database:
+      database_schemas: "{{ database_schemas }}"
+      database_tables: "{{ database_tables }}"
 """
 
 RETURN = r"""

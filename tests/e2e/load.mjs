@@ -1,8 +1,8 @@
 // A steady load of many callers, each with an API key and a token of its own, until SIGTERM; then prints what came of it as JSON.
-// CALLERS names a file with [{name, apikey, token}], which may grow while it runs. RATE: requests per second.
+// CALLERS names a file with [{name, path, apikey, token}], which may grow while it runs. RATE: requests per second.
 import { readFileSync } from "node:fs";
 
-const { URL_PATH, API_URL, CALLERS, RATE } = process.env;
+const { API_URL, CALLERS, RATE } = process.env;
 const PAUSE = 50;
 const answers = {};
 let sent = 0;
@@ -14,12 +14,12 @@ function count(name, answer) {
   answers[name][answer] = (answers[name][answer] ?? 0) + 1;
 }
 
-async function call({ name, apikey, token }) {
+async function call({ name, path, apikey, token }) {
   sent += 1;
   pending += 1;
   try {
     const headers = { apikey, ...(token && { Authorization: `Bearer ${token}` }) };
-    const answer = await fetch(`${API_URL}${URL_PATH}`, { headers, signal: AbortSignal.timeout(30_000) });
+    const answer = await fetch(`${API_URL}${path}`, { headers, signal: AbortSignal.timeout(30_000) });
     await answer.arrayBuffer();
     count(name, answer.status);
   } catch (error) {

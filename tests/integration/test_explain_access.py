@@ -183,3 +183,18 @@ def test_wrong_arguments_are_named(run, example, arguments, words):
 def test_no_such_row_is_not_a_matter_of_policies(explain):
     explained = explain(where={"id": 99})
     assert explained["verdict"].endswith("has no such row, whoever asks") and explained["appears_as"] == "no rows"
+
+
+def test_a_locked_table_is_named_with_who_holds_it(start, example):
+    commands = {"select": {"where": {"id": 1}}, "insert": {"values": {"team": 1}}}
+    with example.connect() as connection, connection.transaction():
+        connection.execute('lock table app."Odd ""table" in access exclusive mode')
+        runs = [
+            start(
+                "explain_access", {**example.login, "table": TABLE, "claims": {"sub": ADA}, "command": command, **more}
+            )
+            for command, more in commands.items()
+        ]
+        for outcome in [started.wait() for started in runs]:
+            assert f"table {TABLE}: no lock within 4000 ms; it is held by process" in outcome.error
+            assert "in access exclusive mode" in outcome.error

@@ -129,6 +129,60 @@ def test_an_opened_partition_and_an_altered_function_are_put_back(run, filled):
     assert run("partitions", arguments(filled)).changed and not run("partitions", arguments(filled)).changed
 
 
+FUNCTION = "groundwork.maintain_partitions(text)"
+STATE = f"""
+select prosecdef, proconfig, proisstrict, pg_get_userbyid(proowner),
+  array(select coalesce(r.rolname, 'public') from aclexplode(proacl) a left join pg_roles r on r.oid = a.grantee)
+from pg_proc where oid = '{FUNCTION}'::regprocedure
+"""
+
+
+ALTERED = [
+    f"alter function {FUNCTION} security definer",
+    f"alter function {FUNCTION} set search_path = public",
+    f"alter function {FUNCTION} reset all",
+    f"alter function {FUNCTION} strict",
+    f"grant execute on function {FUNCTION} to public, authenticated",
+    f"grant execute on function {FUNCTION} to anon with grant option; set role anon; "
+    f"grant execute on function {FUNCTION} to authenticated; reset role",
+    f"revoke execute on function {FUNCTION} from postgres",
+]
+
+
+def test_attributes_and_privileges_of_the_function_are_put_back(run, filled):
+    # Whatever new functions are given, this one is not.
+    filled.query("alter default privileges grant execute on functions to service_role")
+    filled.query("create schema groundwork; grant usage on schema groundwork to anon")
+    assert run("partitions", arguments(filled)).changed
+    right = [(False, ['search_path=""'], False, "postgres", ["postgres"])]
+    assert filled.query(STATE) == right and not run("partitions", arguments(filled)).changed
+    for statement in ALTERED:
+        filled.query(statement)
+        assert filled.query(STATE) != right
+        assert run("partitions", arguments(filled)).changed and filled.query(STATE) == right, statement
+
+    filled.query(";".join(ALTERED))
+    wrong = filled.query(STATE)
+    planned = run("partitions", arguments(filled), "--check", "--diff")
+    assert planned.changed and filled.query(STATE) == wrong
+    assert "altered" in planned.output and "callers: anon, authenticated, public" in planned.output
+    applied = run("partitions", arguments(filled))
+    assert applied.result["queries"] == planned.result["queries"] and filled.query(STATE) == right
+    again = run("partitions", arguments(filled))
+    assert not again.changed and again.result["queries"] == []
+
+
+def test_the_function_goes_back_to_who_owns_its_schema(run, filled):
+    assert run("partitions", arguments(filled)).changed
+    with filled.connect("supabase_admin") as connection:
+        connection.execute(f"alter function {FUNCTION} owner to supabase_admin")
+    refused = run("partitions", arguments(filled))
+    assert FUNCTION in refused.error and "must be" in refused.error and "nothing was changed" in refused.error
+    admin = {**arguments(filled), "login_user": "supabase_admin"}
+    assert run("partitions", admin).changed and not run("partitions", admin).changed
+    assert filled.query(STATE)[0][3:] == ("postgres", ["postgres"]) and not run("partitions", arguments(filled)).changed
+
+
 def test_rows_outside_of_all_partitions_are_reported(run, filled):
     assert run("partitions", arguments(filled)).changed
     filled.query("insert into public.events values (1, now() + interval '5 years', 1)")

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,37 +17,25 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.access.actor i
     check_roles,
     search_path,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.access.catalog import AppliedPolicy, read_policies
-from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import (
-    ERROR,
-    FAILED,
-    NEW,
-    NULL,
-    OLD,
-    OTHER_ROLE,
-    PASSED,
-    Facts,
-    PolicyResult,
-    Stage,
-    split_conjunction,
-    split_equality,
-)
-from ansible_collections.groundwork.supabase.plugins.module_utils.access.rows import rows_of
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.catalog import read_policies
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.evaluation import Evaluator, Row
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import NEW, OLD, Facts, Stage
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.expressions import in_parentheses
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import sql
+from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import Blocked, holders
 
 if TYPE_CHECKING:
     import psycopg
     from psycopg.sql import Composable
 
-Row = Mapping[str, "str | None"]
 ROW = "groundwork row"
 # Milliseconds: one row is looked at, and nobody waits behind it.
+LOCK_TIMEOUT = 4000
 BEGIN = """
 select set_config('search_path', 'pg_catalog', true), set_config('statement_timeout', '10000', true),
-  set_config('lock_timeout', '4000', true), set_config('row_security', 'on', true)
+  set_config('lock_timeout', %s, true), set_config('row_security', 'on', true)
 """
 TABLE = """
 select c.oid, c.relkind in ('r', 'p'), c.relrowsecurity, c.relforcerowsecurity, r.rolsuper or r.rolbypassrls,
@@ -91,16 +80,42 @@ class Column:
     update: bool
 
 
+@contextmanager
+def inquire(connection: psycopg.Connection[Any], question: Question) -> Iterator[Inquiry]:
+    """An inquiry in a transaction that is taken back.
+
+    Raises GroundworkError where the question cannot be asked; of a table that is locked it names who holds it.
+    """
+    import psycopg
+
+    try:
+        with connection.transaction(force_rollback=True):
+            yield Inquiry(connection, question)
+    except Blocked as blocked:
+        cause = f"no lock within {LOCK_TIMEOUT} ms; {holders(connection, blocked)}"
+        raise GroundworkError(blocked.object, cause, "let that end, then ask again") from blocked
+    except psycopg.Error as error:
+        cause = error.diag.message_primary or str(error)
+        raise GroundworkError(f"table {question.table}", cause, "see to the server, then ask again") from error
+
+
 class Inquiry:
     """One question, answered in one transaction."""
 
     def __init__(self, connection: psycopg.Connection[Any], question: Question) -> None:
-        connection.execute(BEGIN)
+        """Raises GroundworkError where the question cannot be asked, Blocked where somebody keeps the table locked."""
+        import psycopg
+
+        connection.execute(BEGIN, [str(LOCK_TIMEOUT)])
         self._connection = connection
         self._question = question
         self._path = search_path(connection, [question.table.schema])
         check_roles(connection, [question.actor.role])
-        self._read_table()
+        try:
+            # Expressions are written back under a lock on their table, so this is where one is missed first.
+            self._read_table()
+        except psycopg.errors.LockNotAvailable as error:
+            raise self._blocked() from error
 
     def _read_table(self) -> None:
         table, role = self._question.table, self._question.actor.role
@@ -122,6 +137,7 @@ class Inquiry:
         named = {**self._question.where, **self._question.values}
         cause = f"the table has no such column; columns are {', '.join(self._columns)}"
         Faults.raise_all(Fault(f"column {name}", cause, "correct it") for name in named if name not in self._columns)
+        self._evaluator = Evaluator(self._connection, self._question.actor, self._path, table, list(self._columns))
         self._policies = read_policies(self._connection, [self._identifier], [role]).get(self._identifier, ())
 
     def ask(self) -> Facts:
@@ -140,7 +156,7 @@ class Inquiry:
         """What policies learn of the one who asks."""
         seen: dict[str, Any] = {}
         for name, call in SEEN.items():
-            value, error = self._evaluate(f"to_jsonb({call})", None)
+            value, error = self._evaluator.value(f"to_jsonb({call})", None)
             seen[name] = error or value
         return seen
 
@@ -217,9 +233,14 @@ class Inquiry:
 
         try:
             return list(self._connection.execute(sql.SQL("{}").format(statement)))
+        except psycopg.errors.LockNotAvailable as error:
+            raise self._blocked() from error
         except psycopg.Error as error:
             cause = error.diag.message_primary or str(error)
             raise GroundworkError(f"{argument} of {self._question.table}", cause, "correct it") from error
+
+    def _blocked(self) -> Blocked:
+        return Blocked(f"table {self._question.table}", [self._question.table], reading=True)
 
     def _stages(self, old: Row | None, new: Row | None) -> tuple[Stage, ...]:
         """What is asked of which row (CREATE POLICY, "Policies Applied by Command Type").
@@ -240,53 +261,10 @@ class Inquiry:
         return tuple(stages)
 
     def _stage(self, command: str, which: str, row: Row, check: bool, decides: bool = True) -> Stage:
-        tested = [self._test(applied, row, check) for applied in self._policies if applied.policy.is_for(command)]
+        tested = [
+            self._evaluator.test(applied, row, check) for applied in self._policies if applied.policy.is_for(command)
+        ]
         return Stage(command, which, tuple(tested), decides)
-
-    def _test(self, applied: AppliedPolicy, row: Row, check: bool) -> PolicyResult:
-        policy = applied.policy
-        expression = (policy.check or policy.using if check else policy.using) or "true"
-        if self._question.actor.role not in applied.roles:
-            return PolicyResult(policy, expression, OTHER_ROLE)
-        value, error = self._evaluate(expression, row)
-        if error:
-            return PolicyResult(policy, expression, ERROR, error)
-        result = NULL if value is None else PASSED if value else FAILED
-        return PolicyResult(policy, expression, result, "" if value else self._why(expression, row))
-
-    def _why(self, expression: str, row: Row) -> str:
-        """The first part of an expression that does not hold, with both sides of a comparison."""
-        for part in split_conjunction(expression):
-            value, error = self._evaluate(part, row)
-            if error:
-                return f"{part}, which cannot be evaluated alone: {error}"
-            if value:
-                continue
-            sides = split_equality(part)
-            state = "null" if value is None else "false"
-            if not sides:
-                return f"{part}, which is {state}"
-            left, right = (self._show(side, row) for side in sides)
-            return f"{part}, which is {state}: {left} = {right}"
-        return expression
-
-    def _show(self, expression: str, row: Row) -> str:
-        value, error = self._evaluate(f"({expression})::text", row)
-        return "?" if error else "null" if value is None else repr(value)
-
-    def _evaluate(self, expression: str, row: Row | None) -> tuple[Any, str]:
-        """Value of an expression as the role gets it, or the error."""
-        import psycopg
-
-        source: Composable = sql.SQL("")
-        if row is not None:
-            source = sql.SQL("from {}").format(rows_of(self._question.table, list(self._columns), [row]))
-        statement = sql.SQL("select {} {}").format(sql.SQL(in_parentheses(expression)), source)
-        try:
-            with acting_as(self._connection, self._question.actor, self._path):
-                return (self._connection.execute(statement).fetchone() or (None,))[0], ""
-        except psycopg.Error as error:
-            return None, f"{error.sqlstate} {error.diag.message_primary or error}"
 
 
 def as_text(value: Any) -> str | None:
@@ -294,22 +272,3 @@ def as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value)
-
-
-def describe_stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:
-    """Policies as the module returns them."""
-    return [
-        {
-            "name": tested.policy.name,
-            "command": tested.policy.command,
-            "permissive": tested.policy.permissive,
-            "roles": list(tested.policy.roles),
-            "asked_for": stage.command,
-            "row": stage.row,
-            "expression": tested.expression,
-            "result": tested.result,
-            "why": tested.why,
-        }
-        for stage in stages
-        for tested in stage.tested
-    ]

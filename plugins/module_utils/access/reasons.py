@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.catalog.model import TablePolicy
 
@@ -175,3 +176,22 @@ def _masked(text: str) -> str:
 
 def _top_level(text: str, operator: str) -> list[int]:
     return [match.start() for match in re.finditer(re.escape(operator), _masked(text))]
+
+
+def describe_stages(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Policies as the module returns them."""
+    return [
+        {
+            "name": tested.policy.name,
+            "command": tested.policy.command,
+            "permissive": tested.policy.permissive,
+            "roles": list(tested.policy.roles),
+            "asked_for": stage.command,
+            "row": stage.row,
+            "expression": tested.expression,
+            "result": tested.result,
+            "why": tested.why,
+        }
+        for stage in stages
+        for tested in stage.tested
+    ]

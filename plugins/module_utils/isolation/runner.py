@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send the attempts, each in a savepoint that is taken back, and have their answers judged."""
+"""Sweep over everything that is exposed: have each attempt made, and its answer judged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.access.actor import Actor, check_roles, search_path
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.calls import call_trial, fingerprint_query
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.catalog import (
     read_exposed,
     read_reachable,
@@ -26,14 +27,13 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.mode
     ExposedFunction,
     Sweep,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.probe import Probe
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.trials import (
     BLIND_GIFT,
     GIVE,
     Bench,
     Sample,
     Trial,
-    call_trial,
-    fingerprint_query,
     passing_query,
     relation_trials,
     sample_query,
@@ -46,7 +46,6 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.verd
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg.sql import Composable
 
 # Milliseconds for both. Everything is done in one snapshot, so that what others write meanwhile is not taken for ours.
 BEGIN = """
@@ -54,55 +53,6 @@ select set_config('search_path', 'pg_catalog', true),
   set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),
   set_config('client_min_messages', 'warning', true), set_config('row_security', 'on', true)
 """
-# One round trip tries many statements. An exception takes back what a block did, so each ends with one: ours, which
-# carries the answer, or that of the statement. Its text is English or not, so only its SQLSTATE is looked at.
-ATTEMPT = """
-create function pg_temp.groundwork_attempt(
-  role_name text, claims text, path text, statement text, reads boolean, counted text
-) returns jsonb language plpgsql as $function$
-declare
-  result jsonb; value jsonb; number bigint; state text; message text; object_name text; field_name text;
-begin
-  begin
-    perform set_config('request.jwt.claims', claims, true), set_config('search_path', path, true),
-      set_config('role', role_name, true);
-    if reads then
-      execute statement into value;
-    else
-      execute statement;
-      get diagnostics number = row_count;
-    end if;
-    result := jsonb_build_object('value', value, 'rows', number);
-    if counted is not null then
-      perform set_config('role', 'none', true), set_config('search_path', 'pg_catalog', true);
-      execute counted into value;
-      result := result || jsonb_build_object('after', value);
-    end if;
-    raise exception using errcode = 'GW001', message = result::text;
-  exception
-    when sqlstate 'GW001' then
-      result := sqlerrm::jsonb;
-    when others then
-      get stacked diagnostics state = returned_sqlstate, message = message_text, object_name = constraint_name,
-        field_name = column_name;
-      result := jsonb_build_object('state', state, 'message', message,
-        'constraint', coalesce(nullif(object_name, ''), field_name));
-  end;
-  if result ? 'after' then
-    execute counted into value;
-    result := result || jsonb_build_object('before', value);
-  end if;
-  return result;
-end
-$function$
-"""
-TRY = """
-select pg_temp.groundwork_attempt(t.role_name, t.claims, t.path, t.statement, t.reads, t.counted)
-from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::text[])
-  with ordinality as t(role_name, claims, path, statement, reads, counted, number)
-order by t.number
-"""
-QUERY_CANCELED = "57014"
 CALLERS_RIGHTS = "it runs with its caller's rights, so what they may reach counts"
 
 
@@ -115,7 +65,6 @@ class Runner:
         self._sweep = sweep
         connection.execute("set transaction isolation level repeatable read")
         connection.execute(BEGIN, [str(timeout) for timeout in timeouts])
-        self._path = search_path(connection, sweep.schemas)
 
     def run(self) -> list[Attempt]:
         """Try everything; raises Faults for what is wrong with the arguments, GroundworkError where it cannot go on."""
@@ -134,7 +83,7 @@ class Runner:
         check_roles(self._connection, roles)
         self._set_up()
         relations, functions = read_exposed(self._connection, self._sweep, roles)
-        self._connection.execute(ATTEMPT)
+        self._probe = Probe(self._connection, search_path(self._connection, self._sweep.schemas))
         benches = []
         for relation in relations:
             bench = Bench(relation, self._sweep.tenants, tuple(outsiders))
@@ -233,7 +182,7 @@ class Runner:
 
     def _sweep_relation(self, bench: Bench) -> list[Attempt]:
         trials = list(relation_trials(bench))
-        answers = self._answers(trials)
+        answers = self._probe.answers(trials)
         # Each tenant does each thing to their own rows once.
         controls = {
             (trial.command, trial.rows_of.name): (trial, answer)
@@ -273,7 +222,7 @@ class Runner:
             if trial.samples and texts:
                 query = passing_query(relation, texts, trial.samples)
                 asked = replace(trial, statement=query, reads=True, counted=None)
-                passing = self._values([asked])[0].get("value") or []
+                passing = self._probe.values([asked])[0].get("value") or []
             names = tuple(policy.name for policy, passes in zip(policies, passing) if passes)
             yield position, names or tuple(policy.name for policy in policies)
 
@@ -302,7 +251,7 @@ class Runner:
             control = call_trial(function, given or (), other.actor, other, other, watched)
             trials = [control, call_trial(function, given or (), own.actor, own, other, watched)]
             trials += [call_trial(function, given or (), actor, own, other, watched) for actor in outsiders]
-            answers = self._answers(trials)
+            answers = self._probe.answers(trials)
             for trial, answer in zip(trials, answers):
                 attempt = _attempt(name, trial, answer, control, answers[0])
                 if attempt.outcome == LEAKED:
@@ -313,37 +262,6 @@ class Runner:
                     attempt = replace(attempt, outcome=EXEMPT, why=CALLERS_RIGHTS)
                 attempts.append(attempt)
         return attempts
-
-    def _answers(self, trials: Sequence[Trial]) -> list[Answer | None]:
-        """An answer for each trial, null for those without a statement."""
-        sent = [trial for trial in trials if trial.statement is not None]
-        values = iter(self._values(sent))
-        return [_answer(next(values)) if trial.statement is not None else None for trial in trials]
-
-    def _values(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-        """Raw answers; where all together take too long, one by one."""
-        import psycopg
-
-        if not trials:
-            return []
-        columns = [
-            [trial.actor.role for trial in trials],
-            [trial.actor.token for trial in trials],
-            [self._path] * len(trials),
-            [self._text(trial.statement) for trial in trials],
-            [trial.reads for trial in trials],
-            [self._text(trial.counted) for trial in trials],
-        ]
-        try:
-            with self._connection.transaction():
-                return [row[0] for row in self._connection.execute(TRY, columns)]
-        except psycopg.errors.QueryCanceled as error:
-            if len(trials) > 1:
-                return [value for trial in trials for value in self._values([trial])]
-            return [{"state": QUERY_CANCELED, "message": error.diag.message_primary}]
-
-    def _text(self, statement: Composable | None) -> str | None:
-        return statement.as_string(self._connection) if statement is not None else None
 
 
 def _attempt(name: str, trial: Trial, answer: Answer | None, control: Trial, controlled: Answer | None) -> Attempt:
@@ -357,16 +275,6 @@ def _attempt(name: str, trial: Trial, answer: Answer | None, control: Trial, con
 
 def _remark(name: str, command: str, outcome: str, why: str) -> Attempt:
     return Attempt(name, command, "privilege" if outcome == DENIED else "not tried", "", "", "", outcome, 0, why)
-
-
-def _answer(value: dict[str, Any]) -> Answer:
-    if value.get("state"):
-        return Answer(value["state"], value.get("message") or "", value.get("constraint") or "")
-    returned = value.get("value")
-    before, after = value.get("before"), value.get("after")
-    if isinstance(returned, dict):
-        return Answer(rows=returned["rows"], hits=returned["hits"], before=before, after=after)
-    return Answer(rows=int(returned or 0) if value.get("rows") is None else value["rows"], before=before, after=after)
 
 
 def _effect(answer: Answer | None) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import (
     DeclaredTable,
+    LiveFunction,
     LiveTable,
     Partman,
     Registration,
@@ -64,6 +65,15 @@ cross join lateral {home}.show_partition_info(s.partition_schemaname || '.' || s
   p.partition_interval, p.parent_table) i
 where p.parent_table = any (%s) and i.child_end_time <= now() - p.retention::interval
 """
+FUNCTION = """
+select p.prosrc, p.prosecdef, p.proconfig, l.lanname, p.proisstrict, o.rolname, h.rolname,
+  array(select distinct coalesce(r.rolname, 'public') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+    left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner order by 1),
+  exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = p.proowner)
+from pg_proc p join pg_language l on l.oid = p.prolang join pg_roles o on o.oid = p.proowner
+join pg_namespace n on n.oid = p.pronamespace join pg_roles h on h.oid = n.nspowner
+where p.oid = to_regprocedure('groundwork.maintain_partitions(text)')
+"""
 # oid: (name, whether a role of the API gets in)
 Parts = dict[int, tuple[QualifiedName, bool]]
 
@@ -90,6 +100,17 @@ def read_live(
         for row in rows
         if (name := QualifiedName(row[0], row[1])) in names
     }
+
+
+def read_function(connection: psycopg.Connection[Any]) -> LiveFunction | None:
+    """Our function, None where it is not there."""
+    for body, definer, settings, language, strict, owner, home_owner, executors, callable in connection.execute(
+        FUNCTION
+    ):
+        return LiveFunction(
+            body, definer, tuple(settings or ()), language, strict, owner, home_owner, tuple(executors), callable
+        )
+    return None
 
 
 def read_parts(connection: psycopg.Connection[Any], declared: Sequence[DeclaredTable]) -> Parts:

@@ -62,6 +62,31 @@ class LiveTable:
 
 
 @dataclass(frozen=True)
+class LiveFunction:
+    """Our function. Nobody but the owner of its schema is to own or call it.
+
+    body, definer, settings, language, strict: as pg_proc has them. owner: its own, home_owner: its schema's. executors:
+    other roles that may call it; callable: its owner may
+    by a privilege of its own.
+    """
+
+    body: str
+    definer: bool
+    settings: tuple[str, ...]
+    language: str
+    strict: bool
+    owner: str
+    home_owner: str
+    executors: tuple[str, ...]
+    callable: bool
+
+    def is_made_from(self, body: str) -> bool:
+        """Whether CREATE OR REPLACE, which keeps owner and privileges, would change nothing."""
+        attributes = (self.body, self.definer, self.settings, self.language, self.strict)
+        return attributes == (body, False, ('search_path=""',), "plpgsql", False)
+
+
+@dataclass(frozen=True)
 class Partman:
     """The extension. schema: where it is, None where it is not created; version: there, or else available."""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName, quote_identifier
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import (
     DeclaredTable,
+    LiveFunction,
     LiveTable,
     Partman,
 )
@@ -44,7 +45,7 @@ begin
   end loop;
 end
 """
-FUNCTION = "select prosrc from pg_proc where oid = to_regprocedure('groundwork.maintain_partitions(text)')"
+FUNCTION = "function groundwork.maintain_partitions(text)"
 
 
 def function_body(partman: Partman) -> str:
@@ -56,9 +57,9 @@ def make_plan(
     live: Mapping[QualifiedName, LiveTable],
     partman: Partman,
     schemas: frozenset[str],
-    body: str | None,
+    function: LiveFunction | None,
 ) -> Plan:
-    """schemas: those that exist. body: of our function, None where it is not there."""
+    """schemas: those that exist. function: ours, None where it is not there."""
     steps: list[Step] = []
     changes: list[Change] = []
     home = sql.Identifier(partman.home)
@@ -73,15 +74,14 @@ def make_plan(
         # The extension's schema comes before the extension.
         steps.insert(0, Step(f"schema {schema}", create))
         changes.append(Change(f"schema {schema}", "", f"schema {schema}"))
-    if body != function_body(partman):
+    body = function_body(partman)
+    if not (function and function.is_made_from(body)):
         statement = sql.SQL(
             "create or replace function groundwork.maintain_partitions(parent text default null) returns void"
             " language plpgsql set search_path = '' as {}"
-        ).format(sql.Literal(function_body(partman)))
-        name = "function groundwork.maintain_partitions(text)"
-        revoke = sql.SQL("revoke all on function groundwork.maintain_partitions(text) from public")
-        steps += [Step(name, statement), Step(name, revoke)]
-        changes.append(Change(name, f"{name}: altered" if body else "", name))
+        ).format(sql.Literal(body))
+        steps.append(Step(FUNCTION, statement))
+        changes.append(Change(FUNCTION, f"{FUNCTION}: altered" if function else "", FUNCTION))
     for table in declared:
         found = live[table.name]
         if not found.registration:
@@ -90,6 +90,26 @@ def make_plan(
             steps.append(_configure(table, home))
             changes.append(_change(table, found))
     return Plan(tuple(steps), tuple(changes))
+
+
+def close_function(function: LiveFunction) -> Plan:
+    """Give it to the owner of its schema, and to nobody else. A new one has default privileges."""
+    steps: list[Step] = []
+    name, owner = sql.SQL("function groundwork.maintain_partitions(text)"), sql.Identifier(function.home_owner)
+    if function.owner != function.home_owner:
+        steps.append(Step(FUNCTION, sql.SQL("alter {} owner to {}").format(name, owner)))
+    for role in function.executors:
+        # The owner that it gets keeps what it has as owner.
+        if role != function.home_owner:
+            grantee = sql.SQL("public") if role == "public" else sql.Identifier(role)
+            steps.append(Step(FUNCTION, sql.SQL("revoke all on {} from {} cascade").format(name, grantee)))
+    if not function.callable:
+        steps.append(Step(FUNCTION, sql.SQL("grant execute on {} to {}").format(name, owner)))
+    callers = [*([function.owner] if function.callable else []), *function.executors]
+    before = lines(owner=function.owner, callers=", ".join(callers) or "nobody")
+    after = lines(owner=function.home_owner, callers=function.home_owner)
+    changes = (Change(FUNCTION, f"{FUNCTION}\n{before}", f"{FUNCTION}\n{after}"),) if steps else ()
+    return Plan(tuple(steps), changes)
 
 
 def maintenance(table: DeclaredTable) -> Step:

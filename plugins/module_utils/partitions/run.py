@@ -15,13 +15,14 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.cat
     Parts,
     count_old,
     count_rows,
+    read_function,
     read_live,
     read_partman,
     read_parts,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import DeclaredTable, check
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.plan import (
-    FUNCTION,
+    close_function,
     maintenance,
     make_plan,
 )
@@ -54,10 +55,11 @@ def converge(
     live = read_live(connection, declared, partman)
     check(declared, live, partman)
     schemas = frozenset(row[0] for row in connection.execute("select nspname from pg_namespace"))
-    body = connection.execute(FUNCTION).fetchall()
-    plan = make_plan(declared, live, partman, schemas, body[0][0] if body else None)
+    function = read_function(connection)
+    plan = make_plan(declared, live, partman, schemas, function)
     before = read_parts(connection, declared)
     run_steps(connection, plan.steps)
+    plan = _close_function(connection, plan, is_new=function is None)
     try:
         old = count_old(connection, declared, partman.home)
     except psycopg.errors.LockNotAvailable as error:
@@ -70,6 +72,15 @@ def converge(
     steps = plan.steps + (tuple(calls) if changes else ())
     created = [name for oid, (name, _open) in after.items() if oid not in before]
     return Plan(steps, plan.changes + changes), archived, created
+
+
+def _close_function(connection: psycopg.Connection[Any], plan: Plan, is_new: bool) -> Plan:
+    """The plan with what is done about owner and privileges of our function, once it is there."""
+    function = read_function(connection)
+    closing = close_function(function) if function else Plan()
+    run_steps(connection, closing.steps)
+    # What a new one had for a moment is no difference that anybody reads about.
+    return Plan(plan.steps + closing.steps, plan.changes + (() if is_new else closing.changes))
 
 
 def prove(old: dict[int, tuple[QualifiedName, int]], after: Parts, counts: dict[int, int]) -> list[Archived]:

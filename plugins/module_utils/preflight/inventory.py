@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.publ
     find_port_faults,
     read_ports,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import secret_names
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import (
     MIN_LENGTH,
@@ -46,19 +46,19 @@ LENGTHS: Mapping[str, tuple[int, int | None]] = {
     "pg_meta_crypto_key": (32, None),
     "secret_key_base": (64, None),
 }
+MAKE_SECRET = "declare it in supabase_secrets"
 TOKEN_ROLES = {"anon_key": "anon", "service_role_key": "service_role"}
 
-# Keys of a service in the Compose specification that make sense on one host; "files" is ours.
+# Keys of a service in the Compose specification that make sense on one host; "files" and "live" are ours.
 _ENTRY_KEYS = """
-annotations attach build blkio_config cap_add cap_drop cgroup cgroup_parent command configs container_name
+annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name
 cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec
 depends_on deploy develop device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file
 environment expose extends external_links extra_hosts files gpus group_add healthcheck hostname image init ipc
-isolation labels label_file links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
-network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_stop
-privileged profiles pull_policy read_only restart runtime scale secrets security_opt shm_size stdin_open
-stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from
-working_dir
+isolation label_file labels links live logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
+network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_stop privileged
+profiles pull_policy read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
+stop_signal storage_opt sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
 """
 ENTRY_KEYS = frozenset(_ENTRY_KEYS.split())
 
@@ -114,12 +114,12 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
     chosen = set(inventory.services)
     for name in dict.fromkeys(inventory.services):
         if name not in inventory.catalog:
-            yield Fault(f"service {name}", "there is no such service", _suggest(name, inventory.catalog))
+            yield Fault(f"service {name}", "there is no such service", suggest(name, inventory.catalog))
         if inventory.services.count(name) > 1:
             yield Fault(f"service {name}", "it is chosen more than once", "keep one")
     for what, names in (("override", inventory.overrides), ("image", inventory.images)):
         for name in sorted(set(names) - set(inventory.catalog)):
-            yield Fault(f"{what} for {name}", "there is no such service", _suggest(name, inventory.catalog))
+            yield Fault(f"{what} for {name}", "there is no such service", suggest(name, inventory.catalog))
     for name in sorted(chosen & set(inventory.apps)):
         yield Fault(f"app {name}", "a service has the same name", "rename the app")
     for name, where, entry in inventory.entries():
@@ -142,11 +142,16 @@ def find_entry_faults(inventory: Inventory) -> Iterator[Fault]:
             continue
         known = ENTRY_KEYS.union(inventory.app_keys) if name in inventory.apps else ENTRY_KEYS
         for key in sorted(str(key) for key in set(entry) - known):
-            yield Fault(where, f"unknown key {key}", _suggest(key, known))
+            yield Fault(where, f"unknown key {key}", suggest(key, known))
         if not isinstance(entry.get("environment") or {}, Mapping):
             yield Fault(where, "environment is not a mapping", "write NAME: value, not a list of NAME=value")
         if not isinstance(entry.get("files") or {}, Mapping):
             yield Fault(where, "files is not a mapping", "write PATH: {template: NAME} or PATH: {content: TEXT}")
+        live = entry.get("live") or {}
+        if not isinstance(live, Mapping) or not isinstance(live.get("files") or {}, Mapping):
+            yield Fault(
+                where, "live is not a mapping with files", "write path: FOLDER, files: {NAME: {template: NAME}}"
+            )
 
 
 def find_image_reference_faults(inventory: Inventory) -> Iterator[Fault]:
@@ -229,7 +234,7 @@ def find_placeholder_faults(inventory: Inventory) -> Iterator[Fault]:
     for _name, where, entry in inventory.entries():
         mentioned = {name for _path, text in front_ends.texts(entry) for name in secret_names(text)}
         for name in sorted(mentioned - known):
-            yield Fault(where, f"nobody makes or gives secret {name}", _suggest(name, known))
+            yield Fault(where, f"nobody makes or gives secret {name}", suggest(name, known, MAKE_SECRET))
 
 
 def find_front_end_faults(inventory: Inventory) -> Iterator[Fault]:
@@ -250,14 +255,6 @@ def _dependencies(entry: Any) -> list[str]:
             if not isinstance(condition, Mapping) or condition.get("required", True)
         ]
     return [str(name) for name in needed] if isinstance(needed, (list, tuple)) else []
-
-
-def _suggest(word: str, words: Iterable[str]) -> str:
-    known = sorted(words)
-    close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"choose one of {', '.join(known)}" if 0 < len(known) <= 25 else "remove it, or add what it stands for"
 
 
 def _text(value: Any) -> str:

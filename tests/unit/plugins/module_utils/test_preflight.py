@@ -99,6 +99,12 @@ CASES = [
     (catalog(db=service("db", public=True)), "service db: unknown key public"),
     (catalog(db={"image": image("db"), "environment": ["A=b"]}), "service db: environment is not a mapping"),
     (catalog(db=service("db", files=["x"])), "service db: files is not a mapping"),
+    (catalog(db=service("db", live=["x"])), "service db: live is not a mapping with files"),
+    (catalog(db=service("db", live={"files": ["x"]})), "service db: live is not a mapping with files"),
+    (
+        catalog(db=service("db", live={"files": {"a": {"content": "${secret:postgres_pasword}"}}})),
+        "service db: nobody makes or gives secret postgres_pasword",
+    ),
     ({"images": {"db": "db:1"}}, "image db: db:1 has no digest"),
     ({"images": {"db": "db:latest"}, "require_digests": False}, "image db: db:latest is another image every time"),
     ({"images": {"db": "db@sha256:12"}}, "image db: digest 'sha256:12' is not sha256:"),
