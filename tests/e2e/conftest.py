@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,31 @@ def play() -> Callable[..., PlayResult]:
         return PlayResult(done.returncode, output)
 
     return run
+
+
+def kill_play(marker: str, seconds_more: float, name: str, *arguments: str, times: int = 1) -> None:
+    """Start a playbook and kill it some seconds after a line with the marker was printed so many times."""
+    process = subprocess.Popen(
+        playbook_command(name, *arguments),
+        cwd=ROOT,
+        env={**playbook_environment(), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        times -= marker in line
+        if times == 0:
+            break
+    else:
+        pytest.fail(f"the run never came to {marker}:\n{''.join(lines[-60:])}")
+    time.sleep(seconds_more)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def ssh_host(name: str) -> testinfra.host.Host:

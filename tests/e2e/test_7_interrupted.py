@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import time
-
 import pytest
-from conftest import ROOT, playbook_command, playbook_environment, started
+from conftest import kill_play, started
 
 # Text in the output after which the run is killed: after each role, and inside the stack role.
 MOMENTS = {
@@ -21,35 +16,11 @@ MOMENTS = {
 }
 
 
-def kill_after(marker: str, seconds_more: float) -> None:
-    """Start site.yml and kill it some seconds after a line with the marker."""
-    process = subprocess.Popen(
-        playbook_command("site.yml"),
-        cwd=ROOT,
-        env={**playbook_environment(), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if marker in line:
-            break
-    else:
-        pytest.fail(f"the run never came to {marker}:\n{''.join(lines[-60:])}")
-    time.sleep(seconds_more)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_run_is_followed_by_one_that_converges(moment, play, node1):
     if moment == "while the engine is installed":
         play("playbooks/lab.yml", "-e", "lab_rebuild=node1")
-    kill_after(MOMENTS[moment], 6 if "started" in moment else 1)
+    kill_play(MOMENTS[moment], 6 if "started" in moment else 1, "site.yml")
 
 
 def test_the_last_run_converges_and_the_next_changes_nothing(play, node1):
