@@ -14,7 +14,8 @@ CANARY = "canaryQ7fLw3ZrT9xKp2Vb8NdM5sYh"
 @pytest.fixture(scope="module")
 def canaries(secret) -> dict[str, str]:
     names = ("postgres_password", "auth_admin_password", "authenticator_password", "jwt_secret", "service_role_key")
-    return {name: secret(name) for name in names}
+    ring = ("secret_key", "service_role_token", "jwt_jwks", "jwt_keys", "key_ring")
+    return {name: secret(name) for name in names + ring}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,45 @@ def test_not_in_a_process_list(node1, canaries):
     assert found(node1.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), canaries) == []
 
 
-def test_not_in_a_log(node1, canaries):
+def test_not_in_the_environment_of_services_that_read_files(node1, canaries):
+    names = [f"supabase-{service}-1" for service in ("db", "pgbouncer", "redis", "envoy")]
+    for name in names:
+        pid = node1.check_output(f"docker inspect {name} --format '{{{{.State.Pid}}}}'")
+        assert found(node1.check_output(f"tr '\\0' ' ' < /proc/{pid}/environ"), canaries) == []
+    assert found(node1.check_output(f"docker inspect {' '.join(names)}"), canaries) == []
+
+
+ASK = """
+import http.client, sys
+connection = http.client.HTTPConnection(sys.argv[1], timeout=5)
+try:
+    connection.request("GET", sys.argv[2])
+    answer = connection.getresponse()
+    print(answer.status, answer.read().decode())
+except ConnectionRefusedError:
+    print("refused")
+"""
+
+
+def test_the_gateway_shows_its_neighbours_nothing_but_statistics(node1, canaries):
+    def ask(address, path):
+        return node1.check_output(f"python3 - {address} '{path}' <<'END'\n{ASK}\nEND")
+
+    addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+    for address in node1.check_output(f"docker inspect supabase-envoy-1 --format '{addresses}'").split():
+        assert ask(f"{address}:9901", "/config_dump") == "refused"
+        assert "envoy_cluster" in ask(f"{address}:9902", "/stats/prometheus")
+        for path in ("/config_dump", "/stats/prometheus/../../config_dump", "/certs", "/quitquitquit", "/logging", "/"):
+            answer = ask(f"{address}:9902", path)
+            assert answer.startswith("404 ") and found(answer, canaries) == []
+
+
+def test_not_in_a_log(node1, client, canaries):
+    # A key in a place that is often logged.
+    key = canaries["secret_key"]
+    url = f"https://api.lab.test/rest/v1/todos?select=id&apikey={key}"
+    status = "curl -s -o /dev/null -w '%{http_code}' --cacert /etc/ssl/lab-ca.crt"
+    assert client.check_output(f"{status} -H 'Referer: {url}' '{url}'") == "200"
     logs = node1.check_output("journalctl --no-pager -q")
     for container in node1.check_output("docker ps --all --format '{{.Names}}'").split():
         logs += node1.run(f"docker logs {container}").stdout + node1.run(f"docker logs {container}").stderr
