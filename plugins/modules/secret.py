@@ -102,6 +102,19 @@ options:
       username:
         description: User name of the htpasswd line.
         type: str
+      max_age:
+        description:
+          - Days after which the secret is to be rotated. It stays as it is, but RV(overdue) names it and the module warns.
+        type: int
+  rotate:
+    description:
+      - Names of secrets in the list that get a new value, and with them what is computed from those. It takes effect
+        where services are deployed next.
+      - Refused for what is O(secrets[].immutable), given or computed.
+      - Every run makes new values, so give names once. RV(overdue) has those that are due.
+    type: list
+    elements: str
+    default: []
   witnesses:
     description:
       - Paths on the host that exist only where secrets are in use, such as the folder of the database.
@@ -140,6 +153,12 @@ EXAMPLES = r"""
       - {name: smtp_password, kind: opaque, value: "{{ vault_smtp_password }}"}
     witnesses:
       - /var/lib/docker/volumes/supabase_db-data
+
+- name: A new password for Redis
+  groundwork.supabase.secret:
+    secrets:
+      - {name: redis_password, max_age: 90}
+    rotate: [redis_password]
 
 - name: Read the anonymous key
   groundwork.supabase.secret:
@@ -181,10 +200,16 @@ secrets:
       sample: 12
     state:
       description:
-        - What this run did, or would do. V(made) with randomness, V(given) by the inventory, V(derived) from another
-          secret, or V(kept) as it was.
+        - What this run did, or would do. V(made) with randomness, V(rotated) because O(rotate) names it, V(given) by the
+          inventory, V(derived) from another secret, or V(kept) as it was.
       type: str
       sample: kept
+overdue:
+  description: Secrets of the list that are older than their O(secrets[].max_age).
+  returned: success
+  type: list
+  elements: str
+  sample: [redis_password]
 encoded:
   description:
     - Values of the secrets named in O(return_values), in Base64 as M(ansible.builtin.slurp) does it. Ansible would
@@ -222,6 +247,7 @@ SECRET_ARGUMENTS = {
     "lifetime": {"type": "int", "default": 1825},
     "of": {"type": "str"},
     "username": {"type": "str"},
+    "max_age": {"type": "int"},
 }
 
 
@@ -237,7 +263,8 @@ def run(params: dict[str, Any], write: bool) -> dict[str, Any]:
     now = datetime.now(timezone.utc).replace(microsecond=0)
     store = SecretStore(params["path"])
     contents = store.read(params["witnesses"])
-    steps = plan([Secret(**entry) for entry in params["secrets"]], contents.secrets, now, contents.faults)
+    declared = [Secret(**entry) for entry in params["secrets"]]
+    steps = plan(declared, contents.secrets, now, contents.faults, params["rotate"])
     result = describe(steps, contents.secrets, contents.repairs, now)
     values = {name: secret.value for name, secret in contents.secrets.items()}
     if result["changed"] and write:
@@ -260,6 +287,7 @@ def main() -> None:
                 "no_log": False,
                 "options": SECRET_ARGUMENTS,
             },
+            "rotate": {"type": "list", "elements": "str", "default": []},
             "witnesses": {"type": "list", "elements": "path", "default": []},
             "return_values": {"type": "list", "elements": "str", "default": []},
         },
@@ -273,6 +301,8 @@ def main() -> None:
                 result = run(module.params, write=True)
     except GroundworkError as error:
         module.fail_json(msg=str(error))
+    if result["overdue"]:
+        module.warn(f"older than their max_age: {', '.join(result['overdue'])}; rotate them")
     module.exit_json(**result)
 
 

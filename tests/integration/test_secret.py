@@ -135,6 +135,30 @@ def test_a_given_value_that_changes_is_taken_over_with_what_is_computed_from_it(
     assert not keep(rotated).changed
 
 
+def test_a_secret_is_rotated_when_it_was_asked_for(keep, folder):
+    declared = [*DECLARED, {"name": "redis_password", "max_age": 90}]
+    assert keep(declared).result["overdue"] == []
+    before = read(folder)
+    index = json.loads((folder / ".index.json").read_text(encoding="utf-8"))
+    index["redis_password"]["created"] = "2026-01-01T00:00:00+00:00"
+    (folder / ".index.json").write_text(json.dumps(index), encoding="utf-8")
+
+    old = keep(declared)
+    assert not old.changed and old.result["overdue"] == ["redis_password"]
+    assert "older than their max_age: redis_password" in old.output
+    planned = keep(declared, "--check", rotate=["redis_password"])
+    assert planned.changed and read(folder) == before
+    rotated = keep(declared, rotate=["redis_password"])
+    assert states(rotated)["redis_password"] == "rotated" and rotated.result["overdue"] == []
+    after = read(folder)
+    assert {name for name in before if before[name] != after[name]} == {"redis_password"}
+    assert not keep(declared).changed
+
+    refused = keep(declared, rotate=["smtp_password", "anon_key"])
+    assert "secret smtp_password (rotate): the inventory gives its value" in refused.error
+    assert "secret anon_key (rotate): it is computed from jwt_secret; rotate jwt_secret" in refused.error
+
+
 def test_a_lost_file_is_refused_and_nothing_else_is_written(keep, folder):
     assert keep(DECLARED).changed
     (folder / "postgres_password").unlink()

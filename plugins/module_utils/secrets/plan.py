@@ -38,7 +38,7 @@ Randomness = Callable[[int], bytes]
 
 @dataclass(frozen=True)
 class Secret:
-    """One secret as the inventory declares it. Lengths as in DEFAULT_LENGTH, lifetime in days."""
+    """One secret as the inventory declares it. Lengths as in DEFAULT_LENGTH, lifetime and max_age in days."""
 
     name: str
     kind: str
@@ -52,6 +52,7 @@ class Secret:
     lifetime: int = 1825
     of: str | None = None
     username: str | None = None
+    max_age: int | None = None
 
     @property
     def source(self) -> str | None:
@@ -83,7 +84,7 @@ class StoredSecret:
 
 @dataclass(frozen=True)
 class Step:
-    """What is done about one secret: made, given, derived or kept, and why."""
+    """What is done about one secret: made, rotated, given, derived or kept, and why."""
 
     secret: Secret
     state: str
@@ -91,18 +92,24 @@ class Step:
 
 
 def plan(
-    secrets: Sequence[Secret], stored: Mapping[str, StoredSecret], now: datetime, store_faults: Iterable[Fault] = ()
+    secrets: Sequence[Secret],
+    stored: Mapping[str, StoredSecret],
+    now: datetime,
+    store_faults: Iterable[Fault] = (),
+    rotate: Sequence[str] = (),
 ) -> list[Step]:
     """What to do about each secret, sources before what is computed from them.
 
+    rotate: names of secrets that get a new value.
     Raises Faults with everything that is wrong with the store, the declarations and the given values.
     """
-    declaration_faults = find_declaration_faults(secrets, stored)
+    declaration_faults = [*find_declaration_faults(secrets, stored), *find_rotation_faults(secrets, rotate)]
     Faults.raise_all([*store_faults, *declaration_faults, *find_given_faults(secrets, stored, now)])
     steps: list[Step] = []
     renewed: set[str] = set()
     for secret in sorted(secrets, key=lambda secret: secret.kind in DERIVED):
-        step = _step(secret, stored, renewed, now)
+        rotated = secret.name in rotate and secret.name in stored
+        step = Step(secret, "rotated", "it was asked for") if rotated else _step(secret, stored, renewed, now)
         steps.append(step)
         if step.state != "kept":
             renewed.add(secret.name)
@@ -200,6 +207,11 @@ def describe(
     after = [f"{step.secret.name}: {step.state} ({step.reason})" for step in changed]
     return {
         "changed": bool(changed or repairs),
+        "overdue": sorted(
+            step.secret.name
+            for step in steps
+            if step.secret.max_age is not None and (now - created[step.secret.name]).days >= step.secret.max_age
+        ),
         "secrets": [
             {
                 "name": step.secret.name,
@@ -240,8 +252,30 @@ def find_declaration_faults(secrets: Sequence[Secret], stored: Mapping[str, Stor
             faults.append(Fault(where, "nobody gives its value, and it cannot be made", "give value, or another kind"))
         elif secret.kind != "opaque" and secret.size < 8:
             faults.append(Fault(where, f"length {secret.size} is too little", "use 8 or more"))
+        if secret.max_age is not None and secret.max_age < 1:
+            faults.append(Fault(where, f"max_age {secret.max_age} is no age in days", "use 1 or more"))
         if secret.exact and secret.characters is None:
             faults.append(Fault(where, f"exact says nothing for kind {secret.kind}", "remove exact"))
+    return faults
+
+
+def find_rotation_faults(secrets: Sequence[Secret], rotate: Sequence[str]) -> list[Fault]:
+    """Secrets that cannot get a new value here."""
+    declared = {secret.name: secret for secret in secrets}
+    faults = []
+    for name in rotate:
+        where = f"secret {name} (rotate)"
+        secret = declared.get(name)
+        if secret is None:
+            faults.append(Fault(where, "it is not in the list", f"choose one of {', '.join(sorted(declared))}"))
+        elif secret.immutable:
+            faults.append(Fault(where, "data is encrypted under it, or a login depends on it", "leave it as it is"))
+        elif secret.value is not None:
+            faults.append(Fault(where, "the inventory gives its value", "change it there"))
+        elif secret.kind in DERIVED:
+            faults.append(Fault(where, f"it is computed from {secret.source}", f"rotate {secret.source}"))
+        elif secret.kind == "opaque":
+            faults.append(Fault(where, "it was given, and cannot be made", "give the new value in the inventory"))
     return faults
 
 

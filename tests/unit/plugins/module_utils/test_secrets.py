@@ -37,8 +37,8 @@ def randomness(count):
     return bytes(range(count))
 
 
-def run(secrets, there=None, now=NOW):
-    steps = plan(secrets, there or {}, now)
+def run(secrets, there=None, now=NOW, rotate=()):
+    steps = plan(secrets, there or {}, now, rotate=rotate)
     return {step.secret.name: step.state for step in steps}, new_values(steps, there or {}, now, randomness)
 
 
@@ -142,6 +142,41 @@ def test_an_htpasswd_line_follows_password_and_user(username, password, state):
 def test_a_killed_run_is_finished_with_the_value_that_it_wrote():
     there = stored("a", "value-of-the-killed-run", unfinished=True)
     assert run([Secret("a", "password")], there) == ({"a": "made"}, {"a": "value-of-the-killed-run"})
+
+
+def test_a_rotated_secret_gets_a_new_value_and_so_does_what_is_computed_from_it():
+    there = {**stored("password", GOOD), **stored("line", htpasswd("u", GOOD), "htpasswd"), **stored("other", KEY)}
+    secrets = [
+        Secret("line", "htpasswd", of="password", username="u"),
+        Secret("password", "password"),
+        Secret("new", "hex"),
+    ]
+    states, values = run([*secrets, Secret("other", "password")], there, rotate=["password", "new"])
+    assert states == {"password": "rotated", "line": "derived", "new": "made", "other": "kept"}
+    assert values["password"] != GOOD and values["line"] == htpasswd("u", values["password"])
+
+
+@pytest.mark.parametrize(
+    ("secret", "cause"),
+    [
+        (Secret("other", "password"), "it is not in the list"),
+        (Secret("a", "password", immutable=True), "a login depends on it"),
+        (Secret("a", "password", value=GOOD), "the inventory gives its value"),
+        (Secret("a", "htpasswd", of="p", username="u"), "it is computed from p"),
+        (Secret("a", "opaque"), "it was given, and cannot be made"),
+    ],
+)
+def test_what_cannot_be_rotated_is_refused(secret, cause):
+    with pytest.raises(Faults, match=cause):
+        plan([secret, Secret("p", "password")], {**stored("a", GOOD), **stored("p", KEY)}, NOW, rotate=["a"])
+
+
+def test_what_is_older_than_it_may_be_is_named():
+    there = {**stored("a", GOOD), **stored("b", KEY)}
+    secrets = [Secret("a", "password", max_age=10), Secret("b", "password", max_age=11), Secret("c", "hex", max_age=1)]
+    for rotate, overdue in (((), ["a"]), (["a"], [])):
+        assert describe(plan(secrets, there, NOW, rotate=rotate), there, (), NOW)["overdue"] == overdue
+    assert "is no age" in faults_of([Secret("a", "hex", max_age=0)])[0]
 
 
 @pytest.mark.parametrize(
