@@ -17,7 +17,7 @@ LOOKUP_OPTIONS = {"convert_data": False} if tuple(map(int, __version__.split("."
 
 
 class ActionModule(ActionBase):
-    """Replaces ``template`` by ``content`` in every service's ``files``."""
+    """Replaces ``template`` by ``content`` in every service's ``files`` and live files."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
@@ -28,17 +28,23 @@ class ActionModule(ActionBase):
         for service, entry in (args.get("services") or {}).items():
             if not isinstance(entry, dict):
                 raise AnsibleActionFail(f"service {service}: it is not a mapping; write it as in a Compose file")
-            files = {
-                path: self._content(template, variables, f"service {service}: files: {path}", spec)
-                for path, spec in (entry.get("files") or {}).items()
-            }
+            where = f"service {service}"
+            files = self._contents(template, variables, f"{where}: files", entry.get("files"))
             services[service] = {**entry, "files": files}
+            if isinstance(entry.get("live"), dict):
+                files = self._contents(template, variables, f"{where}: live.files", entry["live"].get("files"))
+                services[service]["live"] = {**entry["live"], "files": files}
         if services:
             args["services"] = services
         result: dict[str, Any] = self._execute_module(
             module_name="groundwork.supabase.release", module_args=args, task_vars=variables
         )
         return result
+
+    def _contents(self, template: Any, variables: dict[str, Any], where: str, files: Any) -> dict[str, Any]:
+        return {
+            path: self._content(template, variables, f"{where}: {path}", spec) for path, spec in (files or {}).items()
+        }
 
     def _content(self, template: Any, variables: dict[str, Any], where: str, spec: Any) -> dict[str, Any]:
         if not isinstance(spec, dict) or ("template" in spec) == ("content" in spec):

@@ -12,9 +12,13 @@ short_description: Deploy a set of Compose services as a release, or go back to 
 version_added: 0.1.0
 description:
   - A I(unit) is a Compose project whose releases lie side by side below O(root) on the host. Its services are given in
-    the Compose file's own syntax plus one key, C(files).
+    the Compose file's own syntax plus two keys, C(files) and C(live).
   - Configuration files are stored under a name that contains the hash of their content. A service is therefore
     recreated exactly when its own image, settings, secrets or files changed.
+  - Live files (C(live)) are taken over by a running service without a restart. They come into force when every other
+    container of the release is healthy, by one atomic replacement of a link in a folder that the service watches. When
+    the service does not say in time that it has taken them over, the live files and containers of the release that
+    served before are brought back.
   - Services that own no volume are started beside the running ones first, out of reach of any traffic, and have to
     become healthy there. When they do not, the running release is not touched. When a service that can only be replaced
     in place does not become healthy, the release that served before is started again. In both cases the task fails with
@@ -45,7 +49,8 @@ options:
   state:
     description:
       - V(present) deploys the services.
-      - V(rolled_back) makes the release current that served before, or the one named by O(release).
+      - V(rolled_back) makes the release current that served before, or the one named by O(release). A release whose
+        secrets have other values by now is refused, since it would bring keys back that were dropped.
     type: str
     choices: [present, rolled_back]
     default: present
@@ -54,6 +59,12 @@ options:
       - Service name to entry, as in a Compose file, with C(environment) as a mapping.
       - The key C(files) maps a path in the container to where its text comes from, C(template) (a Jinja2 template on
         the controller) or C(content), with optional C(mode), C(uid) and C(gid).
+      - The key C(live) has C(path), a folder in the container, and C(files), name to the same keys as above. The files
+        are seen at C(PATH/current/NAME); C(${live_version}) in them stands for a hash over them all.
+      - C(live.accepted) is a command, word by word, that runs in the container with the environment variable
+        C(LIVE_VERSION) and ends with 0 when that version is taken over. It is repeated for at most C(live.timeout)
+        seconds (15 if not given). It also runs after deployments that change other things, so it must hold for a
+        container that was started with the version. A dollar in it is doubled, as everywhere in a Compose file.
     type: dict
     default: {}
   networks:
@@ -116,6 +127,22 @@ EXAMPLES = r"""
     volumes:
       redis-data: {}
 
+- name: Deploy a gateway that reads its listeners while it runs
+  groundwork.supabase.release:
+    name: gateway
+    services:
+      envoy:
+        image: docker.io/envoyproxy/envoy:v1.39.1
+        command: [-c, /etc/envoy/envoy.yaml]
+        files:
+          /etc/envoy/envoy.yaml: {template: envoy.yaml.j2}
+          /etc/envoy/accepted.sh: {template: accepted.sh.j2}
+        live:
+          path: /etc/envoy/live
+          files:
+            lds.yaml: {template: lds.yaml.j2}
+          accepted: [bash, /etc/envoy/accepted.sh]
+
 - name: Take the newest deployment back
   groundwork.supabase.release:
     state: rolled_back
@@ -141,6 +168,10 @@ units:
       type: str
     replaced:
       description: Services whose container was made anew, or would be.
+      type: list
+      elements: str
+    live:
+      description: Services whose live files came into force, or would; with O(state=present).
       type: list
       elements: str
     removed:
@@ -196,7 +227,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
     report = {"name": unit.name, "current": outcome.release, "previous": outcome.previous, "pruned": outcome.pruned}
-    report.update(replaced=plan.replaced or plan.down, removed=plan.removed)
+    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live)
     diff = [entry for entry in diff if entry["before"] != entry["after"]]
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
 

@@ -73,8 +73,12 @@ units:
       description: Containers, each with C(service), C(state), C(health), C(image) and C(started).
       type: list
       elements: dict
+    live:
+      description: Service to the version of its live files that is in force.
+      type: dict
     ailing:
-      description: Services that are missing, do not run, or whose health check fails.
+      description: Services that are missing, do not run, whose health check fails, or whose live files are not those of
+        the current release.
       type: list
       elements: str
 """
@@ -85,6 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder, units_below
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import declared_in
 
 
 def picked(value: object, *names: str) -> dict[str, Any]:
@@ -93,7 +98,8 @@ def picked(value: object, *names: str) -> dict[str, Any]:
 
 def describe(folder: ReleaseFolder, engine: DockerEngine) -> dict[str, Any]:
     containers, current = engine.containers(folder.unit), folder.current()
-    wanted = set(folder.manifest(current).document["services"]) if current else set()
+    document = folder.manifest(current).document if current else {"services": {}}
+    wanted, declared = set(document["services"]), declared_in(document)
     serving = {container.service for container in containers if container.serves}
     manifests = [folder.manifest(name) for name in folder.names()]
     return {
@@ -102,7 +108,11 @@ def describe(folder: ReleaseFolder, engine: DockerEngine) -> dict[str, Any]:
         "previous": folder.history().previous(),
         "releases": [picked(manifest, "name", "created", "commit", "images") for manifest in manifests],
         "services": [picked(container, "service", "state", "health", "image", "started") for container in containers],
-        "ailing": sorted((wanted | {container.service for container in containers}) - serving),
+        "live": {live.service: folder.live.current(live.service) for live in declared},
+        "ailing": sorted(
+            ((wanted | {container.service for container in containers}) - serving)
+            | set(folder.live.out_of_place(declared))
+        ),
     }
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From service entries (Compose syntax plus ``files``) to one Compose document and the configuration files it names.
+"""From service entries (Compose syntax plus ``files`` and ``live``) to one Compose document and the files it names.
 
 Pure: nothing here reads or writes. A configuration file is stored under a name that contains the hash of its content,
 so Compose recreates a service exactly when that service's own configuration changed.
@@ -14,14 +14,21 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.config_file import ConfigFile, config_file
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import (
+    DOCUMENT_KEY,
+    LINK,
+    Declared,
+    LiveFiles,
+    declared_in,
+    live_files,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import (
     PLACEHOLDER,
     secret_names,
-    substitute,
     unknown_filters,
 )
 
@@ -38,31 +45,6 @@ NOT_FOR_TRIAL = ("container_name", "depends_on", "ports")
 
 
 @dataclass(frozen=True)
-class ConfigFile:
-    """One configuration file of one service; ``text`` still has placeholders for secrets."""
-
-    service: str
-    path: str
-    text: str
-    mode: int
-    uid: int
-    gid: int
-
-    def stored_as(self, secrets: Mapping[str, str]) -> str:
-        """Name in the store; the hash covers all that a container can see of the file."""
-        content = substitute(self.text, secrets)
-        seal = hashlib.sha256(f"{self.mode:o} {self.uid} {self.gid}\n{content}".encode()).hexdigest()[:8]
-        leaf = PurePosixPath(self.path)
-        stem = leaf.name[: -len(leaf.suffix)] if leaf.suffix else leaf.name
-        return f"{self.service}-{stem}-{seal}{leaf.suffix}"
-
-    @property
-    def printable_as(self) -> str:
-        """Path below the release's ``files`` folder, where the text lies with its placeholders."""
-        return f"{self.service}{self.path}"
-
-
-@dataclass(frozen=True)
 class Unit:
     """Everything one release of a unit consists of, before any secret is put in."""
 
@@ -71,37 +53,33 @@ class Unit:
     networks: Mapping[str, Any]
     volumes: Mapping[str, Any]
     files: tuple[ConfigFile, ...]
+    live: tuple[LiveFiles, ...] = ()
 
     def files_of(self, service: str) -> tuple[ConfigFile, ...]:
         return tuple(file for file in self.files if file.service == service)
 
+    @property
+    def texts(self) -> tuple[ConfigFile, ...]:
+        """Every file, live ones too."""
+        return (*self.files, *(file for each in self.live for file in each.files))
+
 
 def build_unit(name: str, services: Mapping[str, Any], networks: Mapping[str, Any], volumes: Mapping[str, Any]) -> Unit:
     """Split service entries into plain Compose entries and configuration files."""
-    plain, files = {}, []
+    plain, files, lively = {}, [], []
     for service, entry in sorted(services.items()):
         entry = {key: value for key, value in entry.items() if value is not None}
         for path, spec in sorted((entry.pop("files", None) or {}).items()):
-            files.append(_config_file(service, path, spec))
+            files.append(config_file(service, path, spec))
+        if "live" in entry:
+            lively.append(live_files(service, entry.pop("live")))
         environment = {key: _scalar(value) for key, value in (entry.pop("environment", None) or {}).items()}
         secret = {key: value for key, value in environment.items() if secret_names(value)}
         if secret:
             files.append(ConfigFile(service, ENVIRONMENT, _env_text(secret), 0o400, 0, 0))
         entry["environment"] = {key: value for key, value in environment.items() if key not in secret}
         plain[service] = entry
-    return Unit(name, plain, networks, volumes, tuple(files))
-
-
-def _config_file(service: str, path: str, spec: Mapping[str, Any]) -> ConfigFile:
-    text = str(spec["content"])
-    default_mode = "0400" if secret_names(text) else "0444"
-    mode, owner = spec.get("mode") or default_mode, [spec.get(key) or 0 for key in ("uid", "gid")]
-    # YAML reads 0400 without quotes as the number 256.
-    if not isinstance(mode, str) or not re.fullmatch(r"0?[0-7]{3}", mode):
-        raise GroundworkError(f"service {service}: {path}", f"mode {mode} is no octal text", 'quote it: "0400"')
-    if not all(str(value).isdigit() for value in owner):
-        raise GroundworkError(f"service {service}: {path}", "uid and gid are not both numbers", "give them as numbers")
-    return ConfigFile(service, path, text, int(mode, 8), int(owner[0]), int(owner[1]))
+    return Unit(name, plain, networks, volumes, tuple(files), tuple(lively))
 
 
 def _scalar(value: Any) -> str:
@@ -116,31 +94,26 @@ def _env_text(values: Mapping[str, str]) -> str:
     return "".join(f"{key}='{value}'\n" for key, value in sorted(values.items()))
 
 
-def document(unit: Unit, store: str, secrets: Mapping[str, str]) -> dict[str, Any]:
+def document(unit: Unit, folder: str, secrets: Mapping[str, str]) -> dict[str, Any]:
     """The Compose document of a release.
 
-    store: absolute path of the folder that holds the stored files.
-    secrets: values by name; only their effect on file names shows in the result.
+    folder: absolute path of the unit's folder, which holds the stored files and the live ones.
+    secrets: values by name; only their effect on file names and versions shows in the result.
     """
+    live_paths = {each.service: each.path for each in unit.live}
     services = {}
     for service, entry in unit.services.items():
         entry = dict(entry)
         mounts = list(entry.pop("volumes", None) or [])
         for file in unit.files_of(service):
-            source = f"{store}/{file.stored_as(secrets)}"
+            source = f"{folder}/store/{file.stored_as(secrets)}"
             if file.path == ENVIRONMENT:
                 own = entry.get("env_file") or []
                 entry["env_file"] = [*([own] if isinstance(own, (str, dict)) else own), source]
             else:
-                mounts.append(
-                    {
-                        "type": "bind",
-                        "source": source,
-                        "target": file.path,
-                        "read_only": True,
-                        "bind": {"create_host_path": False},
-                    }
-                )
+                mounts.append(_mount(source, file.path))
+        if service in live_paths:
+            mounts.append(_mount(f"{folder}/live/{service}", live_paths[service]))
         if mounts:
             entry["volumes"] = mounts
         entry = {key: value for key, value in entry.items() if value not in ({}, [])}
@@ -151,7 +124,19 @@ def document(unit: Unit, store: str, secrets: Mapping[str, str]) -> dict[str, An
     for key, value in (("networks", unit.networks), ("volumes", unit.volumes)):
         if value:
             result[key] = {name: dict(spec or {}) for name, spec in value.items()}
+    if unit.live:
+        result[DOCUMENT_KEY] = {each.service: each.declared(secrets) for each in unit.live}
     return result
+
+
+def _mount(source: str, target: str) -> dict[str, Any]:
+    return {
+        "type": "bind",
+        "source": source,
+        "target": target,
+        "read_only": True,
+        "bind": {"create_host_path": False},
+    }
 
 
 def digest(doc: Mapping[str, Any]) -> str:
@@ -173,6 +158,7 @@ def trial(doc: Mapping[str, Any], services: set[str], networks: set[str]) -> dic
     networks: names, as in the document, of the networks that are there.
     """
     chosen = {}
+    lively = {each.service: each for each in declared_in(doc)}
     for name in sorted(services):
         entry = doc["services"][name]
         if not runs_twice(entry) or not networks.issuperset(entry.get("networks") or {}):
@@ -180,6 +166,8 @@ def trial(doc: Mapping[str, Any], services: set[str], networks: set[str]) -> dic
         copy = {key: value for key, value in entry.items() if key not in NOT_FOR_TRIAL}
         copy["networks"] = {network: {} for network in entry.get("networks") or {}}
         copy["restart"] = "no"
+        if name in lively:
+            copy["volumes"] = [_of_version(mount, lively[name]) for mount in entry["volumes"]]
         chosen[f"{name}-trial"] = copy
     trial_doc = {"name": f"{doc['name']}-trial", "services": chosen}
     for kind in ("networks", "volumes"):
@@ -188,6 +176,13 @@ def trial(doc: Mapping[str, Any], services: set[str], networks: set[str]) -> dic
             for key, spec in (doc.get(kind) or {}).items()
         }
     return trial_doc
+
+
+def _of_version(mount: Any, declared: Declared) -> Any:
+    """The mount of the live folder turned into one of the version itself, which the link does not name yet."""
+    if not isinstance(mount, Mapping) or mount.get("target") != declared.path:
+        return mount
+    return {**mount, "source": f"{mount['source']}/{declared.version}", "target": f"{declared.path}/{LINK}"}
 
 
 def runs_twice(entry: Mapping[str, Any]) -> bool:
@@ -210,7 +205,9 @@ def find_unit_faults(unit: Unit) -> list[Fault]:
             if network not in unit.networks
         )
         faults.extend(_text_faults(where, entry, set()))
-    for file in unit.files:
+    for each in unit.live:
+        faults.extend(_text_faults(f"{unit.name}: service {each.service}", each.accepted, set(), "live.accepted"))
+    for file in unit.texts:
         where = f"{unit.name}: service {file.service}: {file.path}"
         for how in sorted(unknown_filters(file.text)):
             faults.append(Fault(where, f"unknown secret filter {how}", "use urlencode, json or sql"))
@@ -222,7 +219,7 @@ def find_unit_faults(unit: Unit) -> list[Fault]:
 
 def find_missing_secrets(unit: Unit, secrets: Mapping[str, str]) -> list[Fault]:
     """Secrets that a unit names and the store does not have: their names would be deployed as if they were values."""
-    missing = {(file.service, name) for file in unit.files for name in secret_names(file.text) - secrets.keys()}
+    missing = {(file.service, name) for file in unit.texts for name in secret_names(file.text) - secrets.keys()}
     return [
         Fault(f"{unit.name}: service {service}", f"there is no secret {name}", "declare it, or correct the name")
         for service, name in sorted(missing)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -20,15 +20,22 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.folder
     ReleaseFolder,
     to_prune,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import declared_in
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.switching import Complaint, Switch, last_line
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask, secret_names
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import seal
 
 LOG_LINES = 15
+REMEDY = "correct the service's image or settings, then run again"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deployment would do. ``replaced`` are the services whose container is made anew."""
+    """What a deployment would do.
+
+    replaced: services whose container is made anew. live: services whose live files are not in force as wanted.
+    """
 
     digest: str
     release: str | None
@@ -36,6 +43,7 @@ class Plan:
     replaced: tuple[str, ...]
     removed: tuple[str, ...]
     down: tuple[str, ...]
+    live: tuple[str, ...]
     before: dict[str, str]
     after: dict[str, str]
 
@@ -44,7 +52,7 @@ class Plan:
         if self.current is None and not self.replaced:
             # Nothing was ever deployed and nothing is asked for.
             return False
-        return self.release is None or self.release != self.current or bool(self.down)
+        return self.release is None or self.release != self.current or bool(self.down or self.live or self.removed)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Deployer:
         self.timeout = timeout
 
     def plan(self, unit: compose.Unit) -> Plan:
-        doc = compose.document(unit, str(self.folder.store), self.secrets)
+        doc = compose.document(unit, str(self.folder.path), self.secrets)
         digest = compose.digest(doc)
         current, release = self.folder.current(), self.folder.find(digest)
         old = self.folder.manifest(current).document["services"] if current else {}
@@ -88,8 +96,9 @@ class Deployer:
             replaced=tuple(sorted(name for name, entry in doc["services"].items() if old.get(name) != entry)),
             removed=tuple(sorted({container.service for container in running} - set(doc["services"]))),
             down=down,
+            live=self.folder.live.out_of_place(declared_in(doc)),
             before=self.folder.printable(current),
-            after={"compose.yml": to_yaml(doc), **{file.printable_as: file.text for file in unit.files}},
+            after={"compose.yml": to_yaml(doc), **{file.printable_as: file.text for file in unit.texts}},
         )
 
     def _not_as_released(self, release: str, running: list[Container]) -> tuple[str, ...]:
@@ -110,10 +119,11 @@ class Deployer:
             previous = self.folder.history().previous()
             return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned)
         stored = self.folder.write_store(unit.files, self.secrets)
+        rewritten = [live.service for live in unit.live if self.folder.live.write(live, self.secrets)]
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
         if release != plan.current and plan.current is not None:
             self._try_beside(unit.name, release, plan.current)
-        self._switch(unit.name, release, plan.current)
+        self._switch(unit.name, release, plan.current, rewritten)
         history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
         self.folder.make_current(history)
         return Outcome(True, release, history.previous(), self._prune(keep))
@@ -125,7 +135,22 @@ class Deployer:
             cause = "there is no earlier release to go back to"
             remedy = f"name one of: {', '.join(self.folder.names()) or 'none'}"
             raise GroundworkError(f"unit {self.folder.unit}", cause, remedy)
-        return self.folder.manifest(target).name
+        manifest = self.folder.manifest(target)
+        self._refuse_former_secrets(manifest)
+        for live in declared_in(manifest.document):
+            if not self.folder.live.is_whole(live.service, live.version):
+                cause = f"the live files of service {live.service}, version {live.version}, are gone or damaged"
+                raise GroundworkError(f"release {target} of {self.folder.unit}", cause, "deploy it from its commit")
+        return manifest.name
+
+    def _refuse_former_secrets(self, manifest: Manifest) -> None:
+        """A release holds the values that secrets had: with it, keys that were dropped would be accepted again."""
+        now = {name: seal(self.secrets[name]) for name in manifest.secrets.keys() & self.secrets.keys()}
+        others = sorted(name for name, was in manifest.secrets.items() if now.get(name) != was)
+        if others:
+            cause = f"it was made with former values of {', '.join(others)}"
+            remedy = f"deploy its commit {manifest.commit or 'again'}, which puts the present ones in"
+            raise GroundworkError(f"release {manifest.name} of {self.folder.unit}", cause, remedy)
 
     def roll_back(self, target: str) -> Outcome:
         """Make an earlier release current again, judged by health like any other."""
@@ -141,15 +166,17 @@ class Deployer:
         return Outcome(True, target, current)
 
     def _stage(self, unit: compose.Unit, digest: str, commit: str, stored: list[str]) -> str:
-        doc = compose.document(unit, str(self.folder.store), self.secrets)
+        doc = compose.document(unit, str(self.folder.path), self.secrets)
         self.engine.validate(unit.name, to_yaml(doc))
         references = [entry["image"] for entry in doc["services"].values()]
         resolved = self.engine.pull_missing(references)
         now = utc_now()
         name = f"{now:%Y%m%dT%H%M%SZ}-{digest}"
         images = {service: resolved[entry["image"]] for service, entry in doc["services"].items()}
-        manifest = Manifest(name, digest, now.isoformat(), commit, images, sorted(stored), doc)
-        self.folder.write_release(manifest, compose.with_images(doc, images), unit.files)
+        named = {secret for file in unit.texts for secret in secret_names(file.text)}
+        seals = {secret: seal(self.secrets[secret]) for secret in sorted(named)}
+        manifest = Manifest(name, digest, now.isoformat(), commit, images, sorted(stored), doc, seals)
+        self.folder.write_release(manifest, compose.with_images(doc, images), unit.texts)
         return name
 
     def _try_beside(self, unit: str, release: str, current: str) -> None:
@@ -166,34 +193,34 @@ class Deployer:
         try:
             complaint = self.engine.up(project, path, self.timeout)
             if complaint is not None:
-                cause = f"{self._symptoms(project, complaint)}\nrelease {current} serves on, untouched"
-                remedy = "correct the service's image or settings, then run again"
-                raise GroundworkError(f"release {release} of {unit}", f"it did not become healthy: {cause}", remedy)
+                cause = self._symptoms(project, Complaint(f"it did not become healthy: {last_line(complaint)}"))
+                cause += f"\nrelease {current} serves on, untouched"
+                raise GroundworkError(f"release {release} of {unit}", cause, REMEDY)
         finally:
             self.engine.remove_containers(project)
             os.unlink(path)
 
-    def _switch(self, unit: str, release: str, current: str | None) -> None:
+    def _switch(self, unit: str, release: str, current: str | None, rewritten: Collection[str] = ()) -> None:
         if not self.folder.manifest(release).document["services"]:
             # Compose has no word for a project without services.
             self.engine.remove_containers(unit)
             return
-        complaint = self.engine.up(unit, self.folder.compose_file(release), self.timeout)
+        switch = Switch(self.folder, self.engine, self.timeout)
+        complaint = switch.forward(release, rewritten)
         if complaint is None:
             return
-        cause = f"it did not become healthy: {self._symptoms(unit, complaint)}"
-        remedy = "correct the service's image or settings, then run again"
+        cause = self._symptoms(unit, complaint)
         if current is None or current == release:
-            raise GroundworkError(f"release {release} of {unit}", cause, remedy)
-        again = self.engine.up(unit, self.folder.compose_file(current), self.timeout)
-        state = "serves again" if again is None else f"was started again but is not healthy: {self._clean(again)}"
-        raise GroundworkError(f"release {release} of {unit}", f"{cause}\nrelease {current} {state}", remedy)
+            raise GroundworkError(f"release {release} of {unit}", cause, REMEDY)
+        again = switch.back(current)
+        state = "serves again" if again is None else f"was started again, but {self._clean(again.text)}"
+        raise GroundworkError(f"release {release} of {unit}", f"{cause}\nrelease {current} {state}", REMEDY)
 
-    def _symptoms(self, project: str, complaint: str) -> str:
-        """Compose's complaint, then for each container that does not serve its state, last probe and last log lines."""
-        lines = [complaint.splitlines()[-1] if complaint else "no reason given"]
+    def _symptoms(self, project: str, complaint: Complaint) -> str:
+        """The complaint, then the state, last probe and last log lines of each container that it may come from."""
+        lines = [complaint.text]
         for container in self.engine.containers(project):
-            if not container.serves:
+            if not container.serves or container.service in complaint.about:
                 lines.append(f"{container.service}: {_state(container)}")
                 lines.extend(f"    {line}" for line in self.engine.logs(container.name, LOG_LINES))
         return self._clean("\n".join(lines))

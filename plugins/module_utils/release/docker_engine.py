@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,16 @@ Runner = Callable[[list[str], str], "tuple[int, str, str]"]
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 ONE_OFF = "com.docker.compose.oneoff"
+# What timeout(1) ends with when the time was up, and when it had to kill.
+GIVEN_UP = (124, -9)
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container of a Compose project. ``health`` is "" where the service has no health check."""
+    """One container of a Compose project.
+
+    health: "" where the service has no health check. mounts: folders and files of the host that it has.
+    """
 
     service: str
     name: str
@@ -34,6 +39,7 @@ class Container:
     image: str
     fingerprint: str
     probe: str
+    mounts: frozenset[str] = frozenset()
 
     @property
     def serves(self) -> bool:
@@ -55,6 +61,7 @@ def container_from_inspect(raw: Mapping[str, Any]) -> Container:
         image=config["Image"],
         fingerprint=config["Labels"].get(FINGERPRINT, ""),
         probe=(probes[-1].get("Output") or "").strip() if probes else "",
+        mounts=frozenset(mount["Source"] for mount in raw.get("Mounts") or [] if mount["Type"] == "bind"),
     )
 
 
@@ -101,11 +108,27 @@ class DockerEngine:
         raw = json.loads(self._output(["docker", "image", "inspect", *wanted])) if wanted else []
         return {reference: pinned(reference, image.get("RepoDigests") or []) for reference, image in zip(wanted, raw)}
 
-    def up(self, project: str, compose_file: str, timeout: int) -> str | None:
-        """Make the project what the file says and wait for health; the complaint where that fails."""
-        command = [*self._compose(project, compose_file), "up", "--detach", "--no-build", "--remove-orphans"]
-        code, _out, err = self._run([*command, "--quiet-pull", "--wait", "--wait-timeout", str(timeout)], "")
+    def up(
+        self, project: str, compose_file: str, timeout: int, services: Iterable[str] = (), keep_others: bool = False
+    ) -> str | None:
+        """Make the project what the file says and wait for health; the complaint where that fails.
+
+        services: those to bring up, with what they depend on; all of the file without it.
+        keep_others: leave containers alone whose service the file does not have.
+        """
+        command = [*self._compose(project, compose_file), "up", "--detach", "--no-build", "--quiet-pull"]
+        command += [] if keep_others else ["--remove-orphans"]
+        code, _out, err = self._run([*command, "--wait", "--wait-timeout", str(timeout), *services], "")
         return None if code == 0 else err.strip()
+
+    def execute(self, container: str, command: Sequence[str], variable: str, timeout: float) -> tuple[int, str]:
+        """Run a command in a container; its code and all that it printed.
+
+        variable: one environment variable for it, NAME=VALUE. timeout: seconds until it is ended, with one of GIVEN_UP.
+        """
+        limit = ["timeout", "--kill-after=1", f"{timeout:.1f}"]
+        code, out, err = self._run([*limit, "docker", "exec", "--env", variable, container, *command], "")
+        return code, out + err
 
     def remove_containers(self, project: str) -> bool:
         """Whether there was any."""

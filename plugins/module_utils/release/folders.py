@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.compose import ConfigFile
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.config_file import ConfigFile
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import declared_in
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.live_folder import LiveFolder
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.replacing import replace_file, replace_link
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import substitute
 
@@ -32,6 +35,7 @@ class Manifest:
     """What there is to know about a release apart from its files. Times are UTC, ISO 8601.
 
     ``document`` is what was asked for; compose.yml beside it has the images by the digest they resolved to.
+    ``secrets`` has a seal of each secret whose value is in its files.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Manifest:
     images: dict[str, str]
     stored: list[str]
     document: dict[str, Any]
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class ReleaseFolder:
         self.path = Path(root) / unit
         self.store = self.path / "store"
         self.releases = self.path / "releases"
+        self.live = LiveFolder(self.path / "live")
 
     @contextlib.contextmanager
     def lock(self, patience: int) -> Iterator[None]:
@@ -162,7 +168,7 @@ class ReleaseFolder:
             name = file.stored_as(secrets)
             names.append(name)
             if not (self.store / name).exists():
-                _write(self.store / name, substitute(file.text, secrets), file.mode, file.uid, file.gid)
+                replace_file(self.store / name, substitute(file.text, secrets), file.mode, file.uid, file.gid)
         return names
 
     def write_release(self, manifest: Manifest, pinned: Mapping[str, Any], files: tuple[ConfigFile, ...]) -> None:
@@ -173,20 +179,20 @@ class ReleaseFolder:
         for file in files:
             target = staging / "files" / file.printable_as
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(target, file.text, 0o400)
-        _write(staging / "compose.yml", to_yaml(pinned), 0o400)
-        _write(staging / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n", 0o400)
+            replace_file(target, file.text, 0o400)
+        replace_file(staging / "compose.yml", to_yaml(pinned), 0o400)
+        replace_file(staging / "manifest.json", json.dumps(asdict(manifest), indent=2) + "\n", 0o400)
         os.rename(staging, final)
 
     def write_trial(self, text: str) -> str:
         path = self.path / ".trial.yml"
-        _write(path, text, 0o400)
+        replace_file(path, text, 0o400)
         return str(path)
 
     def make_current(self, history: History) -> None:
         """Make a history's last activation current. One file decides, so a kill leaves the old state or the new."""
         text = json.dumps([asdict(entry) for entry in history.activations], indent=2)
-        _write(self.path / "history.json", text + "\n", 0o600)
+        replace_file(self.path / "history.json", text + "\n", 0o600)
         self.point_link()
 
     def point_link(self) -> None:
@@ -194,10 +200,7 @@ class ReleaseFolder:
         link, target = self.path / "current", f"releases/{self.current()}"
         if link.is_symlink() and os.readlink(link) == target:
             return
-        beside = self.path / ".current.new"
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(target)
-        os.replace(beside, link)
+        replace_link(link, target)
 
     def printable(self, name: str | None) -> dict[str, str]:
         """Every text of a release, by file name, secrets as placeholders: one side of a diff."""
@@ -211,16 +214,19 @@ class ReleaseFolder:
         return texts
 
     def remove(self, names: set[str]) -> None:
-        """Remove releases, then the stored files that no release names any more."""
+        """Remove releases, then the stored files and live versions that no release names any more."""
         for name in names:
             # Out of the way first: half a release must not be taken for a whole one.
             os.rename(self.releases / name, self.releases / f".{name}.gone")
         for leftover in self.releases.glob(".*"):
             shutil.rmtree(leftover)
-        needed = {stored for name in self.names() for stored in self.manifest(name).stored}
+        manifests = [self.manifest(name) for name in self.names()]
+        needed = {stored for manifest in manifests for stored in manifest.stored}
         for path in self.store.iterdir() if self.store.is_dir() else []:
             if path.name not in needed:
                 path.unlink()
+        declared = (live for manifest in manifests for live in declared_in(manifest.document))
+        self.live.remove_unneeded({(live.service, live.version) for live in declared})
 
 
 def _try_lock(handle: IO[str]) -> bool:
@@ -229,17 +235,3 @@ def _try_lock(handle: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _write(path: Path, text: str, mode: int, uid: int = 0, gid: int = 0) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    if (uid, gid) != (os.getuid(), os.getgid()):
-        os.chown(beside, uid, gid)
-    os.chmod(beside, mode)
-    os.replace(beside, path)

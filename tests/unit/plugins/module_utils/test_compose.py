@@ -32,7 +32,7 @@ def auth(**more):
 
 
 def document(*args, secrets=None, **services):
-    return compose.document(unit(**services), "/opt/store", SECRETS if secrets is None else secrets)
+    return compose.document(unit(**services), "/opt", SECRETS if secrets is None else secrets)
 
 
 def test_an_environment_entry_with_a_secret_leaves_the_compose_file():

@@ -1,0 +1,284 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A switch keeps its order, and a deployment that is killed anywhere is completed, or taken back, by the next one.
+
+The engine is a model of one: containers by name, each with the settings and live files of its moment.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose, deployment, switching
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment import Deployer
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.switching import plan_steps
+
+
+def document(**fingerprints):
+    return {"services": {name: {"labels": {compose.FINGERPRINT: value}} for name, value in fingerprints.items()}}
+
+
+def container(service, fingerprint, *mounts, state="running"):
+    return Container(service, service, state, "", 0, "", "", fingerprint, "", frozenset(mounts))
+
+
+def steps(wanted, running, pending=("envoy",)):
+    return plan_steps(wanted, pending, {"envoy": "/live/envoy"}, running)
+
+
+def test_live_files_come_first_where_no_running_container_reads_them():
+    wanted = document(envoy="1", rest="1")
+    for running in (
+        [],
+        [container("envoy", "0", "/elsewhere")],
+        [container("envoy", "1", "/live/envoy", state="exited")],
+    ):
+        plan = steps(wanted, [*running, container("old", "1")])
+        assert (plan.before, plan.first, plan.between, plan.keep_others) == (("envoy",), (), (), False)
+
+
+def test_live_files_come_after_new_services_and_before_removed_ones():
+    plan = steps(document(envoy="1", rest="1"), [container("envoy", "1", "/live/envoy"), container("old", "1")])
+    assert (plan.before, plan.first, plan.between, plan.remade) == ((), ("envoy", "rest"), ("envoy",), ())
+    assert plan.keep_others
+    plan = steps(document(envoy="1"), [container("envoy", "1", "/live/envoy"), container("old", "1", state="exited")])
+    assert plan.keep_others, "a container that ended has to be removed as well"
+
+
+def test_a_service_that_gets_another_container_waits_for_its_live_files():
+    plan = steps(document(envoy="2", rest="1"), [container("envoy", "1", "/live/envoy")])
+    assert (plan.first, plan.between, plan.remade) == (("rest",), ("envoy",), ("envoy",))
+    assert not plan.keep_others
+
+
+def test_without_new_live_files_there_is_nothing_to_order():
+    plan = steps(document(envoy="2"), [container("envoy", "1", "/live/envoy"), container("old", "1")], ())
+    assert plan == switching.Steps((), (), (), (), False)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Engine:
+    """A model of an engine. ``reads`` is what a gateway's container has read of its live files, in its order."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.running = {}
+        self.reads = []
+
+    def available(self):
+        return True
+
+    def containers(self, project):
+        return [one for (owner, _name), one in sorted(self.running.items()) if owner == project]
+
+    def validate(self, project, text):
+        assert yaml.safe_load(text)["name"] == project
+
+    def pull_missing(self, references):
+        return {reference: reference for reference in references}
+
+    def up(self, project, compose_file, timeout, services=(), keep_others=False):
+        doc = yaml.safe_load(Path(compose_file).read_text())["services"]
+        for name in sorted(services or doc):
+            mounts = [mount["source"] for mount in doc[name].get("volumes", [])]
+            one = container(name, doc[name]["labels"][compose.FINGERPRINT], *mounts)
+            if self.running.get((project, name)) != one:
+                self.running[project, name] = one
+                self.look(one)
+        if not keep_others:
+            self.running = {key: one for key, one in self.running.items() if key[0] != project or key[1] in doc}
+        return None
+
+    def execute(self, name, command, variable, timeout):
+        text = self.look(self.running[self.folder.unit, name])
+        return (1, f"rejected {text}") if text == "bad" else (0, "")
+
+    def look(self, one):
+        """A container reads its live files, and the names of those that run beside it."""
+        text = ""
+        for mount in one.mounts:
+            linked = Path(mount) / "current" / "settings"
+            text = (linked if linked.exists() else Path(mount) / "settings").read_text()
+            beside = sorted(name for project, name in self.running if project == self.folder.unit)
+            self.reads.append((one.service, text, *beside))
+        return text
+
+    def logs(self, name, lines):
+        return [f"log of {name}"]
+
+    def remove_containers(self, project):
+        before = len(self.running)
+        self.running = {key: one for key, one in self.running.items() if key[0] != project}
+        return len(self.running) < before
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A host on which nothing was deployed."""
+    numbers = itertools.count()
+
+    def make_host():
+        folder = ReleaseFolder(str(tmp_path / str(next(numbers))), "supabase")
+        return Deployer(folder, Engine(folder), {"key": "first"}, 1)
+
+    return make_host
+
+
+def unit(setting, *others, image="envoy:1"):
+    own = {"uid": os.getuid(), "gid": os.getgid()}
+    live = {"path": "/live", "files": {"settings": {"content": setting, **own}}, "accepted": ["ask"], "timeout": 1}
+    services = {name: {"image": f"{name}:1"} for name in others}
+    return compose.build_unit("supabase", {**services, "envoy": {"image": image, "live": live}}, {}, {})
+
+
+def deploy(host, asked):
+    return host.deploy(asked, "", "", 5)
+
+
+def state(host):
+    """All that a user sees of what is deployed."""
+    names = {name for project, name in host.engine.running if project == "supabase"}
+    envoy = host.engine.running["supabase", "envoy"]
+    live = (host.folder.path / "live" / "envoy" / "current" / "settings").read_text()
+    document = host.folder.manifest(host.folder.current()).document
+    assert names == set(document["services"])
+    assert envoy.fingerprint == document["services"]["envoy"]["labels"][compose.FINGERPRINT]
+    assert not [project for project, _name in host.engine.running if project != "supabase"]
+    return names, live
+
+
+BEFORE = unit("one", "rest", "old")
+AFTER = {
+    "live files alone": unit("two", "rest", "old"),
+    "services too": unit("two", "rest", "new"),
+    "its own container too": unit("two", "rest", "new", image="envoy:2"),
+}
+
+
+def test_the_order_of_a_switch(make):
+    host = make()
+    deploy(host, BEFORE)
+    deploy(host, AFTER["services too"])
+    assert host.engine.reads[-1] == ("envoy", "two", "envoy", "new", "old", "rest")
+    deploy(host, BEFORE)
+    host.engine.reads.clear()
+    deploy(host, AFTER["its own container too"])
+    assert [read[:2] for read in host.engine.reads] == [("envoy-trial", "two"), ("envoy", "two"), ("envoy", "two")]
+    assert host.engine.reads[1] == ("envoy", "two", "envoy", "new", "old", "rest")
+
+
+def test_what_is_not_taken_over_is_taken_back(make, monkeypatch):
+    monkeypatch.setattr(switching, "PAUSE", 1)
+    host = make()
+    deploy(host, BEFORE)
+    before = state(host)
+    with pytest.raises(GroundworkError) as error:
+        deploy(host, unit("bad", "rest", "new"))
+    assert "accepted ended with 1\n    rejected bad\nenvoy: running\n    log of envoy\n" in str(error.value)
+    assert "serves again" in str(error.value)
+    assert state(host) == before
+    assert not deploy(host, BEFORE).changed
+
+
+def strike(host, asked, moment, monkeypatch):
+    """Deploy and be killed at a moment: before the n-th thing that lasts. Whether it came to that."""
+    count = itertools.count()
+
+    def mortal(function):
+        def call(*arguments, **options):
+            if next(count) == moment:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for module, name in ((os, "replace"), (os, "rename"), (os, "unlink"), (host.engine, "up")):
+            patch.setattr(module, name, mortal(getattr(module, name)))
+        patch.setattr(host.engine, "remove_containers", mortal(host.engine.remove_containers))
+        patch.setattr(host.engine, "execute", mortal(host.engine.execute))
+        try:
+            deploy(host, asked)
+        except Killed:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("then", ["completed", "taken back"])
+@pytest.mark.parametrize("change", AFTER)
+def test_a_deployment_that_is_killed_anywhere(change, then, make, monkeypatch):
+    asked = AFTER[change] if then == "completed" else BEFORE
+    untouched = make()
+    deploy(untouched, asked)
+    for moment in itertools.count():
+        host = make()
+        deploy(host, BEFORE)
+        killed = strike(host, AFTER[change], moment, monkeypatch)
+        deploy(host, asked)
+        assert state(host) == state(untouched)
+        assert not deploy(host, asked).changed
+        if not killed:
+            break
+    assert moment > 10
+
+
+def test_a_rollback_switches_live_files_back_and_refuses_what_is_damaged(make):
+    host = make()
+    deploy(host, BEFORE)
+    before = state(host)
+    deploy(host, AFTER["services too"])
+    host.roll_back(host.rollback_target(None))
+    assert state(host) == before
+    assert host.engine.reads[-1] == ("envoy", "one", "envoy", "new", "old", "rest")
+    for path in (host.folder.path / "live" / "envoy").glob("*/settings"):
+        path.chmod(0o600)
+    with pytest.raises(GroundworkError, match="service envoy, version [0-9a-f]{12}, are gone or damaged"):
+        host.rollback_target(host.folder.names()[-1])
+
+
+def test_a_rollback_brings_no_former_secret_back(make):
+    host = make()
+    asked = unit("${secret:key}")
+    deploy(host, asked)
+    first = host.folder.current()
+    deploy(host, unit("${secret:key}", "rest"))
+    assert host.rollback_target(None) == first
+    host.secrets = {"key": "second"}
+    deploy(host, unit("${secret:key}", "rest", "new"))
+    with pytest.raises(GroundworkError, match="made with former values of key; deploy its commit"):
+        host.rollback_target(first)
+    deploy(host, asked)
+    assert state(host) == ({"envoy"}, "second")
+
+
+def test_a_watcher_is_told_of_a_repair(make):
+    host = make()
+    deploy(host, BEFORE)
+    link = host.folder.path / "live" / "envoy" / "current"
+    before = link.lstat()
+    assert not deploy(host, BEFORE).changed and link.lstat() == before
+    (link / "settings").chmod(0o600)
+    assert deploy(host, BEFORE).changed
+    assert link.lstat() != before
+
+
+def test_versions_are_pruned_with_their_releases(make, monkeypatch):
+    host, seconds = make(), itertools.count()
+    now = deployment.utc_now()
+    monkeypatch.setattr(deployment, "utc_now", lambda: now + timedelta(seconds=next(seconds)))
+    for setting in ("one", "two", "three", "four"):
+        host.deploy(unit(setting), "", "", 1)
+    texts = sorted(path.read_text() for path in (host.folder.path / "live" / "envoy").glob("????????????/settings"))
+    assert texts == ["four", "three"]
