@@ -1,10 +1,11 @@
-"""How long row level security of many tables takes: module rls, psql, and community.postgresql on the same statements.
+"""How long grants and row level security of many tables take: modules schema and rls, psql, and community.postgresql.
 
-Everything goes to one throw-away server over one port, in interleaved rounds; each round has a fresh database for each
-way. Printed are medians, and ratios to psql. "Net" is without the start of Ansible, which is taken to be a run of
-community.postgresql.postgresql_ping on the same server; the start of psql is part of psql. Looped tasks are
-extrapolated from a few items. Asserts nothing but that every run succeeds, and that the module's second run changes
-nothing.
+Everybody gets the same grants and policies. Everything goes to one throw-away server over one port, in interleaved
+rounds; each round has a fresh database for each way. Printed are medians, and ratios to psql. "Net" is without the
+start of Ansible, which is a playbook with as many tasks of community.postgresql.postgresql_ping; what the arguments
+cost on their way to a module is part of net, and the start of psql is part of psql. In "shared" the policies of a
+schema's tables are alike, as where templates make them; in "own" no two expressions are. Looped tasks are extrapolated
+from a few items. Asserts nothing but that every run succeeds, and that the modules' second run changes nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from postgres_server import Database, running_server  # noqa: E402
 BIN = Path(sys.executable).parent
 ROUNDS = 5
 LOOPED = 20
+QUERY = "community.postgresql.postgresql_query"
 MEMBER = "tenant_id = any (array(select m.tenant_id from {schema}.t0 m where m.user_id = (select auth.uid())))"
 POLICIES: list[tuple[str, dict[str, str]]] = [
     ("select", {"using": MEMBER}),
@@ -37,10 +39,13 @@ POLICIES: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-def tables(schemas: int, per_schema: int) -> list[dict[str, Any]]:
-    """The module's argument, an element for each table."""
+GRANTS = {"role": "authenticated", "levels": ["write"]}
+
+
+def tables(schemas: int, per_schema: int, own: bool = False) -> list[dict[str, Any]]:
+    """Module rls's argument, an element for each table. own: each has expressions of its own."""
     names = [(f"s{schema}", f"s{schema}.t{table}") for schema in range(schemas) for table in range(per_schema)]
-    return [{"name": name, "policies": policies(schema)} for schema, name in names]
+    return [{"name": name, "policies": policies(schema, name if own else "")} for schema, name in names]
 
 
 def patterns(schemas: int) -> list[dict[str, Any]]:
@@ -48,21 +53,35 @@ def patterns(schemas: int) -> list[dict[str, Any]]:
     return [{"name": f"s{schema}.*", "policies": policies(f"s{schema}")} for schema in range(schemas)]
 
 
-def policies(schema: str) -> list[dict[str, Any]]:
+def policies(schema: str, own: str = "") -> list[dict[str, Any]]:
+    more = f" and role <> '{own}'" if own else ""
     return [
         {
             "name": f"p_{command}",
             "command": command,
             "roles": ["authenticated"],
-            **{clause: text.format(schema=schema) for clause, text in clauses.items()},
+            **{clause: text.format(schema=schema) + more for clause, text in clauses.items()},
         }
         for command, clauses in POLICIES
     ]
 
 
-def statements(wanted: list[dict[str, Any]], again: bool) -> list[str]:
+def grants(schemas: int) -> list[dict[str, Any]]:
+    """Module schema's argument."""
+    return [{"name": f"s{schema}", "access": [GRANTS]} for schema in range(schemas)]
+
+
+def statements(wanted: list[dict[str, Any]], schemas: int, again: bool) -> list[str]:
     """The same as SQL; again: a script that can be run a second time."""
-    found = []
+    found = ["alter default privileges revoke execute on routines from public"]
+    for schema in (f"s{number}" for number in range(schemas)):
+        default = f"alter default privileges in schema {schema} grant"
+        found += [
+            f"grant usage on schema {schema} to authenticated",
+            f"grant select, insert, update, delete on all tables in schema {schema} to authenticated",
+            f"{default} select, insert, update, delete on tables to authenticated",
+            f"{default} usage, select on sequences to authenticated",
+        ]
     for table in wanted:
         found.append(f"alter table {table['name']} enable row level security")
         for policy in table["policies"]:
@@ -75,66 +94,69 @@ def statements(wanted: list[dict[str, Any]], again: bool) -> list[str]:
     return found
 
 
-def timed(command: list[str], changed: bool | None = None) -> float:
-    """Seconds that a command took; changed: what the module must report."""
+ENVIRONMENT = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+
+
+def timed(command: list[str], output: str = "") -> float:
+    """Seconds that a command took; output: what it must have printed."""
     start = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
-    if done.returncode or (changed is not None and f'"changed": {str(changed).lower()}' not in done.stdout):
+    if done.returncode or output not in done.stdout:
         sys.exit(f"{' '.join(command)[:200]} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return seconds
 
 
-ENVIRONMENT = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"}
-
-
 class Ways:
-    """The ways to bring a database there, each a command."""
+    """The ways to bring a database there. What Ansible is given is read from a file of variables."""
 
-    def __init__(self, folder: Path, wanted: list[dict[str, Any]], schemas: int) -> None:
-        self.count = len(statements(wanted, again=False))
-        self.files = {}
-        for again in (False, True):
-            lines = statements(wanted, again)
-            self.files[again] = folder / f"again_{again}.sql"
-            self.files[again].write_text(";\n".join(lines) + ";\n", encoding="utf-8")
-            self.files["list", again] = folder / f"again_{again}.json"
-            self.files["list", again].write_text(json.dumps({"statements": lines}), encoding="utf-8")
-        self.files["tables"] = folder / "tables.json"
-        self.files["tables"].write_text(json.dumps({"tables": wanted}), encoding="utf-8")
-        self.files["patterns"] = folder / "patterns.json"
-        self.files["patterns"].write_text(json.dumps({"tables": patterns(schemas)}), encoding="utf-8")
-        self.files["loop"] = folder / "loop.yml"
+    # How many tasks each needs.
+    TASKS = {"psql": 0, "modules": 2, "patterns": 2, "one_list": 1, "looped": 1}
+
+    def __init__(self, folder: Path, schemas: int, per_schema: int, own: bool = False) -> None:
+        self.folder = folder
+        self.wanted = tables(schemas, per_schema, own)
+        self.lines = {again: statements(self.wanted, schemas, again) for again in (False, True)}
+        self.variables = {"grants": grants(schemas), "tables": self.wanted, "patterns": patterns(schemas)}
 
     def psql(self, database: Database, again: bool) -> float:
+        script = self.folder / "script.sql"
+        script.write_text(";\n".join(self.lines[again]) + ";\n", encoding="utf-8")
         login = ["-h", "127.0.0.1", "-p", str(database.server.port), "-U", "postgres", "-d", database.name]
-        return timed(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", *login, "-f", str(self.files[again])])
+        return timed(["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", *login, "-f", str(script)])
 
-    def rls(self, database: Database, again: bool) -> float:
-        arguments = {"tables": "{{ tables }}", **database.login}
-        return ansible("groundwork.supabase.rls", arguments, self.files["tables"], changed=not again)
+    def modules(self, database: Database, again: bool, argument: str = "tables") -> float:
+        tasks = [
+            {"groundwork.supabase.schema": {"schemas": "{{ grants }}", **database.login}},
+            {"groundwork.supabase.rls": {"tables": f"{{{{ {argument} }}}}", **database.login}},
+        ]
+        variables = {name: self.variables[name] for name in ("grants", argument)}
+        return self.play(tasks, variables, "changed=0 " if again else "changed=2 ")
 
     def patterns(self, database: Database, again: bool) -> float:
-        arguments = {"tables": "{{ tables }}", **database.login}
-        return ansible("groundwork.supabase.rls", arguments, self.files["patterns"], changed=not again)
+        return self.modules(database, again, "patterns")
 
     def one_list(self, database: Database, again: bool) -> float:
-        arguments = {"query": "{{ statements }}", **theirs(database)}
-        return ansible("community.postgresql.postgresql_query", arguments, self.files["list", again])
+        task = {QUERY: {"query": "{{ statements }}", **theirs(database)}}
+        return self.play([task], {"statements": self.lines[again]})
 
     def looped(self, database: Database, again: bool) -> float:
-        """Extrapolated from the first few statements."""
-        task = {
-            "community.postgresql.postgresql_query": {"query": "{{ item }}", **theirs(database)},
-            "loop": f"{{{{ statements[:{LOOPED}] }}}}",
-        }
-        play = [{"hosts": "localhost", "gather_facts": False, "connection": "local", "tasks": [task]}]
-        self.files["loop"].write_text(json.dumps(play), encoding="utf-8")
-        options = ["-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}"]
-        variables = ["-e", f"@{self.files['list', again]}"]
-        seconds = timed([str(BIN / "ansible-playbook"), *options, *variables, str(self.files["loop"])])
-        count = self.count if not again else len(self.files[True].read_text(encoding="utf-8").splitlines())
-        return seconds * count / LOOPED
+        """Extrapolated from some statements; the start of Ansible is not repeated, so it is not multiplied."""
+        task = {QUERY: {"query": "{{ item }}", **theirs(database)}, "loop": "{{ statements }}"}
+        one, some = (self.play([task], {"statements": self.lines[again][:count]}) for count in (1, 1 + LOOPED))
+        return one + (some - one) / LOOPED * (len(self.lines[again]) - 1)
+
+    def start(self, database: Database, tasks: int) -> float:
+        """Ansible with this many tasks that do next to nothing with the same server."""
+        return self.play([{"community.postgresql.postgresql_ping": theirs(database)}] * tasks, {})
+
+    def play(self, tasks: list[dict[str, Any]], variables: dict[str, Any], output: str = "") -> float:
+        playbook, file = self.folder / "play.yml", self.folder / "variables.json"
+        play = {"hosts": "localhost", "gather_facts": False, "connection": "local", "tasks": tasks}
+        playbook.write_text(json.dumps([play]), encoding="utf-8")
+        file.write_text(json.dumps(variables), encoding="utf-8")
+        options = ["-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}", "-e", f"@{file}"]
+        return timed([str(BIN / "ansible-playbook"), *options, str(playbook)], output)
 
 
 def theirs(database: Database) -> dict[str, Any]:
@@ -142,17 +164,9 @@ def theirs(database: Database) -> dict[str, Any]:
     return {**login, "login_host": "127.0.0.1", "login_user": "postgres", "login_password": database.server.password}
 
 
-def ansible(
-    module: str, arguments: dict[str, Any], variables: Path | None = None, changed: bool | None = None
-) -> float:
-    local = ["localhost", "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}"]
-    extra = ["-e", f"@{variables}"] if variables else []
-    return timed([str(BIN / "ansible"), *local, *extra, "-m", module, "-a", json.dumps(arguments)], changed)
-
-
-def measure(folder: Path, template: Database, ways: Ways, names: list[str], rounds: int) -> dict[Any, float]:
-    """Medians: way and whether it is the second run to seconds; None to the start of Ansible."""
-    found: dict[Any, list[float]] = {}
+def measure(template: Database, ways: Ways, names: list[str], rounds: int) -> dict[Any, float]:
+    """Medians: way and whether it is the second run to seconds; a number of tasks to the start of Ansible with them."""
+    found: dict[Any, list[float]] = {0: [0.0]}
     for number in range(rounds):
         order = names[number % len(names) :] + names[: number % len(names)]
         for name in order:
@@ -160,8 +174,10 @@ def measure(folder: Path, template: Database, ways: Ways, names: list[str], roun
             way: Callable[[Database, bool], float] = getattr(ways, name)
             for again in (False, True):
                 found.setdefault((name, again), []).append(way(database, again))
-            database.server.connect().execute(f'drop database "{database.name}" with (force)')
-        found.setdefault(None, []).append(ansible("community.postgresql.postgresql_ping", theirs(template)))
+            with database.server.connect() as connection:
+                connection.execute(f'drop database "{database.name}" with (force)')
+        for tasks in sorted({ways.TASKS[name] for name in names} - {0}):
+            found.setdefault(tasks, []).append(ways.start(template, tasks))
     return {key: statistics.median(seconds) for key, seconds in found.items()}
 
 
@@ -181,36 +197,35 @@ def fill(database: Database, schemas: int, per_schema: int) -> None:
 
 
 def report(title: str, found: dict[Any, float]) -> None:
-    start = found[None]
-    print(f"\n{title}\n  start of Ansible (postgresql_ping): {start:.2f} s")
-    print(f"  {'':<10}{'apply':>9}{'net':>8}{'/psql':>8}{'net':>8}{'again':>10}{'net':>8}{'/psql':>8}{'net':>8}")
-    for name in dict.fromkeys(key[0] for key in found if key):
-        row = f"  {name:<10}"
+    print(f"\n{title}\n  {'':<10}{'start':>7}{'apply':>10}{'net':>8}{'/psql':>8}{'again':>10}{'net':>8}{'/psql':>8}")
+    for name in dict.fromkeys(key[0] for key in found if isinstance(key, tuple)):
+        row = f"  {name:<10}{found[Ways.TASKS[name]]:>7.2f}"
         for again in (False, True):
-            gross, base = found[name, again], found["psql", again]
-            net = gross if name == "psql" else gross - start
-            row += f"{gross:>{10 if again else 9}.2f}{net:>8.2f}{gross / base:>8.2f}{net / base:>8.2f}"
-        print(row)
+            row += f"{found[name, again]:>10.2f}{net(found, name, again):>8.2f}"
+            row += f"{net(found, name, again) / found['psql', again]:>8.2f}"
+        print(row, flush=True)
+
+
+def net(found: dict[Any, float], name: str, again: bool) -> float:
+    return found[name, again] - found[Ways.TASKS[name]]
 
 
 def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory() as temporary, running_server(Path(temporary)) as server:
         folder = Path(temporary)
         ENVIRONMENT["PGPASSWORD"] = server.password
         small, large = server.create_database("small"), server.create_database("large")
         fill(small, 10, 20)
         fill(large, 10, 200)
-        rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-        few = measure(
-            folder, small, Ways(folder, tables(10, 20), 10), ["psql", "rls", "patterns", "one_list", "looped"], rounds
-        )
-        report("200 tables, 4 policies each (looped: extrapolated from 20 items)", few)
-        many = measure(
-            folder, large, Ways(folder, tables(10, 200), 10), ["psql", "rls", "patterns"], max(1, rounds // 2)
-        )
-        report("2,000 tables, 4 policies each", many)
+        few = measure(small, Ways(folder, 10, 20), list(Ways.TASKS), rounds)
+        report("200 tables, 4 policies each, shared (looped: extrapolated)", few)
+        own = measure(small, Ways(folder, 10, 20, own=True), ["psql", "modules"], rounds)
+        report("200 tables, 4 policies each, own", own)
+        many = measure(large, Ways(folder, 10, 200), ["psql", "modules", "patterns"], max(1, rounds // 2))
+        report("2,000 tables, 4 policies each, shared", many)
         for again in (False, True):
-            ratio = (many["rls", again] - many[None]) / (few["rls", again] - few[None])
+            ratio = net(many, "modules", again) / net(few, "modules", again)
             print(f"  10 x the tables, {'again' if again else 'apply'}: {ratio:.1f} x the net time")
 
 

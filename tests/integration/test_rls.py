@@ -259,6 +259,8 @@ def test_who_waits_for_a_lock_is_named_as_well(run, filled):
             time.sleep(0.05)
         blocked = run("rls", arguments, "--check")
         waiter.cancel()
+        while waiter.pgconn.get_result():
+            pass
     assert "it is held by process" in blocked.error and "alter table app.notes" in blocked.error
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from typing import NamedTuple
 
@@ -612,3 +613,68 @@ def test_a_role_without_temporary_tables_is_told_so(run, filled):
     assert "grant temporary on this database to postgres" in outcome.error
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         filled.query("create temp table x ()")
+
+
+# The table's own name, or its row type's.
+NAMES_TABLE = re.compile(r"\bt\b")
+TWINS = ("app.twin_a", "app.twin_b", "app.twin_c")
+
+
+@pytest.fixture
+def twins(filled):
+    """Tables with the columns of app.t, in which nothing that names that table is a policy."""
+    for name in TWINS:
+        filled.query(f"create table {name} (like app.t)")
+    return filled
+
+
+def twin_arguments(database, column):
+    rows = {name: row for name, row in ROWS.items() if not any(NAMES_TABLE.search(text) for text in row)}
+    assert len(rows) > len(ROWS) / 2
+    wanted = [{"name": name, "using": getattr(row, column)} for name, row in rows.items()]
+    return {**database.login, "tables": [{"name": name, "policies": wanted} for name in TWINS]}, set(rows)
+
+
+def test_tables_of_the_same_columns_are_as_exact(run, twins):
+    wanted, names = twin_arguments(twins, "desired")
+    assert run("rls", wanted).changed
+    assert not run("rls", twin_arguments(twins, "same")[0]).changed
+    planned = run("rls", twin_arguments(twins, "different")[0], "--check").result["queries"]
+    assert {
+        (name, table) for name in names for table in TWINS if not any(is_about(query, name, table) for query in planned)
+    } == set()
+    twins.query("""alter policy "varchar list" on app.twin_b using (role in ('b', 'c'))""")
+    (query,) = run("rls", wanted, "--check").result["queries"][1:]
+    assert is_about(query, "varchar list", "app.twin_b")
+
+
+def is_about(query, policy, table):
+    schema, name = table.split(".")
+    return f'policy "{policy}" on "{schema}"."{name}"' in query
+
+
+def test_the_same_text_on_other_columns_is_not_the_same(run, filled):
+    """Which function is meant depends on the column's type, which stands in neither text."""
+    filled.query("""
+      create function app.of(anyelement) returns boolean language plpgsql as $$begin return true; end$$;
+      create function ops.of(bigint) returns boolean language sql immutable return false;
+      create table app.texts (c text); create table app.numbers (c bigint);
+      create policy p on app.texts using (app.of(c)); create policy p on app.numbers using (app.of(c))
+    """)
+    tables = [{"name": name, "policies": [{"name": "p", "using": "of(c)"}]} for name in ("app.texts", "app.numbers")]
+    wanted = {**filled.login, "search_path": ["app", "ops"], "tables": tables}
+    queries = run("rls", wanted).result["queries"]
+    assert [query for query in queries if "policy" in query] == [
+        'alter policy "p" on "app"."numbers" using (\nof(c)\n)',
+    ]
+    assert not run("rls", wanted).changed
+
+
+def test_a_fault_of_many_tables_is_told_of_each(run, twins):
+    wanted = [{"name": name, "policies": [{"name": "p", "using": "tennant is null"}]} for name in TWINS]
+    for options in ([], ["--check"]):
+        outcome = run("rls", {**twins.login, "tables": wanted}, *options)
+        for position, name in enumerate(TWINS):
+            assert f"policy p on {name}, using (tables[{position}].policies[0])" in outcome.error
+            assert f'"{name.split(".")[1]}.tenant"' in outcome.error
+    assert twins.query("select from pg_policy where polname = 'p'") == []

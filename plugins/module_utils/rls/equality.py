@@ -6,19 +6,22 @@
 PostgreSQL rewrites what it is given, so texts cannot be compared. Both are put into the body of a temporary function,
 which the server parses and does not run, and read back; what comes back is put in again until it no longer changes
 (lists of varchar need that). Tables are locked no more than a query locks them, and the function is never kept. One
-function holds the expressions of many tables: parsing a table's name and columns costs more than its expressions.
+function holds the expressions of many tables: parsing a table's name and columns costs more than its expressions. What
+tables of the same columns have in common is asked for once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.expressions import in_parentheses
+from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import sql
 from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import Blocked
+from ansible_collections.groundwork.supabase.plugins.module_utils.rls.grouping import group_alike
 from ansible_collections.groundwork.supabase.plugins.module_utils.rls.model import Comparison
 from ansible_collections.groundwork.supabase.plugins.module_utils.sql_statements import split_statements
 
@@ -30,6 +33,20 @@ TABLES_AT_ONCE = 50
 GENERATIONS = 5
 CATALOG = ("pg_catalog",)
 FUNCTION = b"create or replace function pg_temp.groundwork_canonical() returns void language sql begin atomic\n"
+# The same number for tables whose columns an expression cannot tell apart. They are in the order of their names: what
+# stands for the whole row names its table, and such tables are not compared together.
+SHAPES = """
+select nspname, relname, dense_rank() over (order by columns)
+from (
+  select n.nspname, c.relname, array_agg(format('%%s %%s %%s %%s', a.atttypid, a.atttypmod, a.attcollation, a.attname)
+    order by a.attname) columns
+  from unnest(%s::text[], %s::text[]) wanted (schema, name)
+    join pg_namespace n on n.nspname = wanted.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = wanted.name
+    left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  group by n.nspname, c.relname
+) found
+"""
 READ_BACK = "select pg_get_function_sqlbody('pg_temp.groundwork_canonical()'::regprocedure)"
 
 
@@ -44,19 +61,28 @@ def find_equal(connection: psycopg.Connection[Any], comparisons: Sequence[Compar
 
     equal: set[Comparison] = set()
     faults: list[Fault] = []
-    for chunk in _chunks(comparisons):
+    groups = group_alike(comparisons, _shapes(connection, comparisons))
+    for chunk in _chunks(list(groups)):
         try:
             with connection.transaction(force_rollback=True):
                 equal.update(_equal_in(connection, chunk))
         except psycopg.errors.LockNotAvailable as error:
             raise _blocked(chunk) from error
         except psycopg.Error:
-            wrong = _find_faults(connection, chunk)
+            wrong = _find_faults(connection, chunk, groups)
             if not wrong:
                 equal.update(_equal_to_readable(connection, chunk))
             faults.extend(wrong)
     Faults.raise_all(faults)
-    return frozenset(equal)
+    return frozenset(one for first in equal for one in groups[first])
+
+
+def _shapes(connection: psycopg.Connection[Any], comparisons: Sequence[Comparison]) -> dict[QualifiedName, int]:
+    tables = list(dict.fromkeys(comparison.table for comparison in comparisons))
+    if not tables:
+        return {}
+    rows = connection.execute(SHAPES, [[one.schema for one in tables], [one.name for one in tables]])
+    return {QualifiedName(schema, name): shape for schema, name, shape in rows}
 
 
 def _chunks(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
@@ -170,36 +196,41 @@ def _equal_to_readable(connection: psycopg.Connection[Any], chunk: Sequence[Comp
 
 
 def _check_function(connection: psycopg.Connection[Any]) -> None:
-    """Raise GroundworkError where no function at all can be made."""
+    """Raise where no function at all can be made: GroundworkError without the privilege, else the server's error."""
     import psycopg
 
     try:
         with connection.transaction(force_rollback=True):
             _canonical(connection, CATALOG, [b"select 1;"])
-    except psycopg.Error as error:
-        remedy = "correct that; expressions are compared by means of a temporary function"
-        if isinstance(error, psycopg.errors.InsufficientPrivilege):
-            remedy = f"grant temporary on this database to {connection.info.user}, which compares expressions with it"
+    except psycopg.errors.InsufficientPrivilege as error:
+        remedy = f"grant temporary on this database to {connection.info.user}, which compares expressions with it"
         cause = error.diag.message_primary or str(error)
         raise GroundworkError(f"database {connection.info.dbname}", cause, remedy) from error
 
 
-def _find_faults(connection: psycopg.Connection[Any], chunk: Sequence[Comparison]) -> list[Fault]:
+def _find_faults(
+    connection: psycopg.Connection[Any], chunk: Sequence[Comparison], groups: Mapping[Comparison, Sequence[Comparison]]
+) -> list[Fault]:
+    """Of a whole group where its first is wrong, each in the server's own words: a hint may name the table."""
+    _check_function(connection)
+    wrong = [first for first in chunk if _find_fault(connection, first)]
+    return [fault for first in wrong for one in groups[first] for fault in _find_fault(connection, one)]
+
+
+def _find_fault(connection: psycopg.Connection[Any], comparison: Comparison) -> list[Fault]:
+    """What is wrong with the desired expression, if anything."""
     import psycopg
 
-    _check_function(connection)
-    faults = []
-    for comparison in chunk:
-        try:
-            with connection.transaction(force_rollback=True):
-                _canonical(connection, comparison.search_path, [_query(connection, [comparison.desired], comparison)])
-        except psycopg.errors.LockNotAvailable as error:
-            raise _blocked([comparison]) from error
-        except psycopg.Error as error:
-            cause = error.diag.message_primary or str(error)
-            remedy = error.diag.message_hint or "correct the expression"
-            faults.append(Fault(f"{comparison.object} ({comparison.origin})", cause, remedy))
-    return faults
+    try:
+        with connection.transaction(force_rollback=True):
+            _canonical(connection, comparison.search_path, [_query(connection, [comparison.desired], comparison)])
+    except psycopg.errors.LockNotAvailable as error:
+        raise _blocked([comparison]) from error
+    except psycopg.Error as error:
+        cause = error.diag.message_primary or str(error)
+        remedy = error.diag.message_hint or "correct the expression"
+        return [Fault(f"{comparison.object} ({comparison.origin})", cause, remedy)]
+    return []
 
 
 def _blocked(chunk: Sequence[Comparison]) -> Blocked:
