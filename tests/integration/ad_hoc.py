@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import sys
 import tempfile
-import traceback
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
+
+from warm_process import WarmProcess
 
 RESULT = re.compile(r"^localhost \| [A-Z]+!? => ", re.MULTILINE)
-MAX_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -41,49 +39,22 @@ class Outcome:
 
 
 class AdHocRun:
-    """A running command.
+    """A running command."""
 
-    Most of what ``ansible`` costs is its start. So each run is a fork of this process, which has its code loaded
-    already, with a command line, an environment and output of its own.
-    """
-
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, ansible: WarmProcess, command: list[str]) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = os.fork()
-        if not self._process:
-            run_ansible(command, self._output.fileno())
+        self._running = ansible.start(command, self._output.fileno(), self._output.fileno())
 
     def wait(self) -> Outcome:
         """Wait for the end."""
-        _process, status = os.waitpid(self._process, 0)
+        code = self._running.wait()
         self._output.seek(0)
         output = self._output.read().decode()
         self._output.close()
         found = RESULT.search(output)
         assert found, output
         result, _end = json.JSONDecoder().raw_decode(output, found.end())
-        return Outcome(os.waitstatus_to_exitcode(status), result, output)
-
-
-def run_ansible(command: list[str], output: int) -> NoReturn:
-    """Turn a fork of this process into the command."""
-    code: Any = 1
-    try:
-        signal.alarm(MAX_SECONDS)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-        from ansible.cli.adhoc import AdHocCLI
-
-        AdHocCLI.cli_executor(command)
-    except SystemExit as end:
-        code = end.code
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(code or 0)
+        return Outcome(code, result, output)
 
 
 def command_line(module: str, arguments: dict[str, Any], *options: str) -> list[str]:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ad_hoc import AdHocRun, Outcome, command_line
 from postgres_server import IMAGES, ROOT, Database, Server, running_server
+from warm_process import WarmProcess
 
 SETTINGS = {
     "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
     "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_FORCE_COLOR": "0",
+    "ANSIBLE_PIPELINING": "1",
 }
 numbers = itertools.count(1)
 
@@ -35,14 +39,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("server"), request.param) as running:
-        yield running
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Server]]:
+    """A major version's server is started once and stays, however often tests go from one to the other."""
+    with ExitStack() as running:
+        yield cache(lambda major: running.enter_context(running_server(tmp_path_factory.mktemp("server"), major)))
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, start_server: Callable[[int], Server]) -> Server:
+    return start_server(request.param)
 
 
 @pytest.fixture
-def database(server: Server) -> Database:
-    return server.create_database(f"test_{next(numbers)}")
+def database(server: Server) -> Iterator[Database]:
+    """Goes when the test ends, and with it the roles that the test has made, which belong to the server."""
+    roles = server.roles()
+    made = server.create_database(f"test_{next(numbers)}")
+    yield made
+    server.drop_database(made.name)
+    server.drop_roles(server.roles() - roles)
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +66,9 @@ def start() -> Iterator[Callable[..., AdHocRun]]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in SETTINGS.items():
             environment.setenv(name, value)
-        import ansible.cli.adhoc  # noqa: F401 - loaded here once, for every fork
-
-        yield lambda module, arguments, *options: AdHocRun(command_line(module, arguments, *options))
+        ansible = WarmProcess("ansible")
+        yield lambda module, arguments, *options: AdHocRun(ansible, command_line(module, arguments, *options))
+        ansible.end()
 
 
 @pytest.fixture(scope="session")

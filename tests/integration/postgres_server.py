@@ -54,6 +54,21 @@ class Server:
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
         return Database(self, name)
 
+    def drop_database(self, name: str) -> None:
+        """Whoever is still connected loses the connection."""
+        with self.connect() as connection:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+    def roles(self) -> set[str]:
+        with self.connect() as connection:
+            return {name for (name,) in connection.execute("select rolname from pg_roles")}
+
+    def drop_roles(self, names: set[str]) -> None:
+        """All in one statement, since one may have granted another."""
+        if names:
+            with self.connect() as connection:
+                connection.execute(sql.SQL("drop role {}").format(sql.SQL(", ").join(map(sql.Identifier, names))))
+
 
 @dataclass(frozen=True)
 class Database:

@@ -32,7 +32,7 @@ RUNTIME = """
 """
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 LEGACY = "Vb6kRz1XqWt0MfSy9LgPj4NcHd2AeUo8"
-CLAIMS = {"iss": "supabase", "role": "authenticated", "exp": int(NOW.timestamp()) + 600}
+CLAIMS = {"iss": "supabase", "role": "authenticated", "exp": int(NOW.timestamp()) + 86400}
 
 
 @pytest.fixture(scope="module")
