@@ -112,8 +112,8 @@ options:
   database:
     description:
       - Variables of role C(database) that the inventory sets, by name, such as C(database_tables).
-      - Files in C(database_migrations) and C(database_seeds) have to be on the controller. Names in C(secret) are looked
-        for in O(known_secrets) and O(secrets).
+      - Files in C(database_migrations) and C(database_seeds) have to be on the controller. Names in C(secret) are
+        looked for in O(known_secrets) and O(secrets).
     type: dict
     default: {}
 seealso:

@@ -104,7 +104,8 @@ options:
         type: str
       max_age:
         description:
-          - Days after which the secret is to be rotated. It stays as it is, but RV(overdue) names it and the module warns.
+          - Days after which the secret is to be rotated. It stays as it is, but RV(overdue) names it and the module
+            warns.
         type: int
   rotate:
     description:
@@ -200,8 +201,8 @@ secrets:
       sample: 12
     state:
       description:
-        - What this run did, or would do. V(made) with randomness, V(rotated) because O(rotate) names it, V(given) by the
-          inventory, V(derived) from another secret, or V(kept) as it was.
+        - What this run did, or would do. V(made) with randomness, V(rotated) because O(rotate) names it, V(given) by
+          the inventory, V(derived) from another secret, or V(kept) as it was.
       type: str
       sample: kept
 overdue:
