@@ -129,7 +129,7 @@ def test_only_tokens_of_accepted_keys_pass(tmp_path, tokens):
     with serving(tmp_path, tokens.pop("jwks")) as ask:
         answers = {name: ask(token)[0] for name, token in tokens.items()}
         assert {name for name, status in answers.items() if status == 200} == {"active", "legacy"}
-        assert {status for status in answers.values()} == {200, 401}
+        assert set(answers.values()) == {200, 401}
         assert ask(None)[1]["code"] == "UNAUTHORIZED_NO_AUTH_HEADER"
         assert ask(tokens["active"]) == (200, {"path": "/home/deno/functions/hello"})
         assert ask(tokens["active"], "..%2fmain")[0] == ask(tokens["active"], "")[0] == 400

@@ -24,7 +24,7 @@ OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encodi
 ]
 MODULES = {"audit": audit, "cron": cron, "partitions": partitions, "rls": rls, "schema": schema, "vault": vault}
 ARGUMENTS = {name: module.ARGUMENTS for name, module in MODULES.items()}
-KNOWN = ["billing_password", "webhook"]
+KNOWN = ("billing_password", "webhook")
 GOOD_POLICY = {"name": "reads", "command": "select", "roles": ["anon"], "using": "true"}
 CLEAN = {
     "database_schemas": [{"name": "billing", "access": [{"role": "svc", "levels": ["usage", "read"]}]}],
