@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -84,8 +85,21 @@ def kill_play(marker: str, seconds_more: float, name: str, *arguments: str, time
     else:
         pytest.fail(f"the run never came to {marker}:\n{''.join(lines[-60:])}")
     time.sleep(seconds_more)
-    os.killpg(process.pid, signal.SIGKILL)
+    # Ansible's workers are in sessions of their own, so there is no group to kill; nobody may go on for the dead.
+    doomed = descendants(process.pid)
+    process.kill()
     process.wait()
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that a process started, and those that these started."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
+    children = [child for child, parent in pairs if parent == pid]
+    return [*children, *(other for child in children for other in descendants(child))]
 
 
 def ssh_host(name: str) -> testinfra.host.Host:
