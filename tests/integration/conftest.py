@@ -52,11 +52,11 @@ def server(request: pytest.FixtureRequest, start_server: Callable[[int], Server]
 
 @pytest.fixture
 def database(server: Server) -> Iterator[Database]:
-    """Goes when the test ends, and with it the roles that the test has made, which belong to the server."""
-    roles = server.roles()
-    made = server.create_database(f"test_{next(numbers)}")
-    yield made
-    server.drop_database(made.name)
+    """Goes when the test ends, and with it what the test has made on the server: other databases, then roles."""
+    databases, roles = server.databases(), server.roles()
+    yield server.create_database(f"test_{next(numbers)}")
+    for name in server.databases() - databases:
+        server.drop_database(name)
     server.drop_roles(server.roles() - roles)
 
 

@@ -59,6 +59,10 @@ class Server:
         with self.connect() as connection:
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
+    def databases(self) -> set[str]:
+        with self.connect() as connection:
+            return {name for (name,) in connection.execute("select datname from pg_database")}
+
     def roles(self) -> set[str]:
         with self.connect() as connection:
             return {name for (name,) in connection.execute("select rolname from pg_roles")}
