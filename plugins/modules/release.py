@@ -65,6 +65,8 @@ options:
         C(LIVE_VERSION) and ends with 0 when that version is taken over. It is repeated for at most C(live.timeout)
         seconds (15 if not given). It also runs after deployments that change other things, so it must hold for a
         container that was started with the version. A dollar in it is doubled, as everywhere in a Compose file.
+      - With C(live.ahead=true) they are taken over before any other container of the release starts, trials included,
+        because those need what they change. They are taken back when the trial fails.
     type: dict
     default: {}
   networks:

@@ -1,8 +1,9 @@
-"""Signing keys and API keys rotated under load: no request fails, whatever is killed; what was dropped is refused."""
+"""Keys and passwords rotated under load: no request fails, whatever is killed; what was dropped is refused."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import time
 import uuid
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import es256
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
-from conftest import kill_play
+from conftest import kill_play, started
 
 API = "https://api.lab.test"
 WHOAMI = "/rest/v1/rpc/whoami"
@@ -20,6 +21,13 @@ ALL_TODOS = "/rest/v1/todos?select=id&limit=1"
 CLIENT = "groundwork-lab-client"
 CALLERS = "/tmp/callers.json"
 RATE = 200
+PASSWORDS = {
+    "authenticator": "authenticator_password",
+    "pgbouncer": "pgbouncer_password",
+    "postgres": "postgres_password",
+    "supabase_admin": "supabase_admin_password",
+}
+UNTOUCHED = ["supabase-db-1", "supabase-envoy-1", "supabase-pgbouncer-1"]
 # What waiting does to the ring, without the waiting: all its times two hours earlier.
 TWO_HOURS_LATER = """
 import datetime, hashlib, json, pathlib
@@ -34,6 +42,14 @@ text = json.dumps(ring)
 (store / "key_ring").write_text(text)
 index["key_ring"]["seal"] = hashlib.sha256(text.encode()).hexdigest()[:16]
 (store / ".index.json").write_text(json.dumps(index))
+"""
+# Whether a role can log in to the database from its host with the password on standard input.
+LOGIN = """
+import psycopg, sys
+try:
+    psycopg.connect(f"host=127.0.0.1 dbname=postgres user=ROLE password={sys.stdin.read()}").close()
+except psycopg.OperationalError as error:
+    sys.exit(str(error))
 """
 
 
@@ -110,7 +126,13 @@ def status(client, apikey, token="", path=WHOAMI):
     return client.check_output(f"{curl} -H 'apikey: {apikey}' {bearer} '{API}{path}'")
 
 
-def test_a_whole_rotation_fails_no_request(play, client, secret, load, later, ring, user_token):
+def can_log_in(node1, role, password):
+    program = LOGIN.replace("ROLE", role)
+    return node1.run(f"printf %s {shlex.quote(password)} | python3 -c {shlex.quote(program)}").rc == 0
+
+
+def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, later, ring, user_token):
+    began = started(node1)
     former = {"user": user_token(), "publishable": secret("publishable_key"), "secret": secret("secret_key")}
     load.join("legacy anon key", secret("anon_key"))
     load.join("legacy service key", secret("service_role_key"), path=ALL_TODOS)
@@ -138,6 +160,14 @@ def test_a_whole_rotation_fails_no_request(play, client, secret, load, later, ri
     load.join("new publishable key", secret("publishable_key"))
     load.join("new secret key", secret("secret_key"), path=ALL_TODOS)
     load.join("user of the new keys", secret("publishable_key"), user_token())
+
+    # Passwords of the database: killed where the store has them and nobody else, and in the middle of a deployment.
+    passwords = {role: secret(name) for role, name in PASSWORDS.items()}
+    kill_play("Make new values", 3, "playbooks/rotate_secrets.yml")
+    kill_play("Deploy the release", 3, "playbooks/rotate_secrets.yml")
+    play("playbooks/rotate_secrets.yml")
+    for role, name in PASSWORDS.items():
+        assert can_log_in(node1, role, secret(name)) and not can_log_in(node1, role, passwords[role])
     # A deployment in the middle counts as a part of the walk, and the second changes nothing.
     assert play("site.yml").changed == 0
 
@@ -146,6 +176,10 @@ def test_a_whole_rotation_fails_no_request(play, client, secret, load, later, ri
         caller["name"]: {"200"} for caller in load.callers
     }
     assert result["sent"] > 20_000
+    # The gateway took every key over without being restarted, the database and its pooler every password.
+    ended = started(node1)
+    for name in UNTOUCHED:
+        assert ended[name] == began[name], name
 
 
 def test_what_was_dropped_is_refused(play, client, secret, later, ring, user_token):

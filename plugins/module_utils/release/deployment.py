@@ -122,7 +122,7 @@ class Deployer:
         rewritten = [live.service for live in unit.live if self.folder.live.write(live, self.secrets)]
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
         if release != plan.current and plan.current is not None:
-            self._try_beside(unit.name, release, plan.current)
+            self._try(unit.name, release, plan.current)
         self._switch(unit.name, release, plan.current, rewritten)
         history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
         self.folder.make_current(history)
@@ -179,8 +179,18 @@ class Deployer:
         self.folder.write_release(manifest, compose.with_images(doc, images), unit.texts)
         return name
 
-    def _try_beside(self, unit: str, release: str, current: str) -> None:
-        """Start what changed beside what runs; the running release is not touched when that fails."""
+    def _try(self, unit: str, release: str, current: str) -> None:
+        """Start what changed beside what runs. When that fails, the running release is as it was before."""
+        switch = Switch(self.folder, self.engine, self.timeout)
+        complaint = switch.ahead(release)
+        symptoms = self._symptoms(unit, complaint) if complaint else self._try_beside(unit, release, current)
+        if symptoms:
+            again = switch.ahead(current)
+            state = "serves on, untouched" if again is None else f"serves on, but {self._clean(again.text)}"
+            raise GroundworkError(f"release {release} of {unit}", f"{symptoms}\nrelease {current} {state}", REMEDY)
+
+    def _try_beside(self, unit: str, release: str, current: str) -> str:
+        """What is wrong with the trial, empty where nothing is."""
         manifest = self.folder.manifest(release)
         running = {container.service: container.fingerprint for container in self.engine.containers(unit)}
         wanted = fingerprints(manifest.document)
@@ -188,14 +198,13 @@ class Deployer:
         networks = set(self.folder.manifest(current).document.get("networks") or {})
         doc = compose.trial(compose.with_images(manifest.document, manifest.images), changed, networks)
         if not doc["services"]:
-            return
+            return ""
         project, path = doc["name"], self.folder.write_trial(to_yaml(doc))
         try:
             complaint = self.engine.up(project, path, self.timeout)
-            if complaint is not None:
-                cause = self._symptoms(project, Complaint(f"it did not become healthy: {last_line(complaint)}"))
-                cause += f"\nrelease {current} serves on, untouched"
-                raise GroundworkError(f"release {release} of {unit}", cause, REMEDY)
+            if complaint is None:
+                return ""
+            return self._symptoms(project, Complaint(f"it did not become healthy: {last_line(complaint)}"))
         finally:
             self.engine.remove_containers(project)
             os.unlink(path)

@@ -27,7 +27,7 @@ DOCUMENT_KEY = "x-live"
 VERSION = "${live_version}"
 LINK = "current"
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-KEYS = {"path", "files", "accepted", "timeout"}
+KEYS = {"path", "files", "accepted", "timeout", "ahead"}
 DEFAULT_TIMEOUT = 15
 
 
@@ -47,7 +47,8 @@ class LiveFiles:
     """The live configuration that is asked for one service; texts still have placeholders.
 
     path: folder in the container. accepted: command that ends with 0 when the service has taken over the version in
-    the environment variable LIVE_VERSION; none where nobody asks. timeout: seconds that it gets for that.
+    the environment variable LIVE_VERSION; none where nobody asks. timeout: seconds that it gets for that. ahead: taken
+    over before any other container of the release starts, because those need what it changes.
     """
 
     service: str
@@ -55,6 +56,7 @@ class LiveFiles:
     files: tuple[ConfigFile, ...]
     accepted: tuple[str, ...]
     timeout: int
+    ahead: bool
 
     def version(self, secrets: Mapping[str, str]) -> str:
         return version_of(
@@ -75,6 +77,7 @@ class LiveFiles:
             "version": self.version(secrets),
             "accepted": list(self.accepted),
             "timeout": self.timeout,
+            "ahead": self.ahead,
         }
 
 
@@ -87,6 +90,7 @@ class Declared:
     version: str
     accepted: tuple[str, ...]
     timeout: int
+    ahead: bool
 
     @property
     def command(self) -> list[str]:
@@ -98,7 +102,14 @@ def declared_in(document: Mapping[str, Any]) -> tuple[Declared, ...]:
     """Live configuration of a document's services, none where the document is older than live configuration."""
     found = (document.get(DOCUMENT_KEY) or {}).items()
     return tuple(
-        Declared(service, entry["path"], entry["version"], tuple(entry["accepted"]), entry["timeout"])
+        Declared(
+            service,
+            entry["path"],
+            entry["version"],
+            tuple(entry["accepted"]),
+            entry["timeout"],
+            entry.get("ahead", False),
+        )
         for service, entry in found
     )
 
@@ -124,7 +135,9 @@ def live_files(service: str, spec: Mapping[str, Any]) -> LiveFiles:
     path = str(spec["path"]).rstrip("/")
     files = tuple(config_file(service, f"{path}/{LINK}/{name}", entry) for name, entry in sorted(spec["files"].items()))
     accepted = tuple(str(word) for word in spec.get("accepted") or [])
-    return LiveFiles(service, path, files, accepted, int(spec.get("timeout") or DEFAULT_TIMEOUT))
+    return LiveFiles(
+        service, path, files, accepted, int(spec.get("timeout") or DEFAULT_TIMEOUT), bool(spec.get("ahead", False))
+    )
 
 
 def _find_faults(where: str, spec: Any) -> list[Fault]:
@@ -150,4 +163,6 @@ def _find_faults(where: str, spec: Any) -> list[Fault]:
         faults.append(Fault(where, "accepted is not a list", "give the command word by word"))
     if not str(timeout).isdigit() or int(timeout) < 1:
         faults.append(Fault(where, f"timeout {timeout} is no number of seconds", "give a whole number above 0"))
+    if not isinstance(spec.get("ahead", False), bool):
+        faults.append(Fault(where, f"ahead is {spec['ahead']}", "say true or false"))
     return faults

@@ -89,15 +89,16 @@ class Switch:
 
         rewritten: services whose files in force were damaged and are whole again, which nobody has told them.
         """
+        complaint = self.ahead(release)
+        if complaint is not None:
+            return complaint
         document = self.folder.manifest(release).document
         declared = declared_in(document)
         versions = {live.service: live.version for live in declared}
-        pending = {name for name, version in versions.items() if self.folder.live.current(name) != version}
-        pending |= versions.keys() & set(rewritten)
+        pending = self._pending(versions) | versions.keys() & set(rewritten)
         mounts = {name: self.folder.live.mount(name) for name in versions}
         steps = plan_steps(document, pending, mounts, self.engine.containers(self.folder.unit))
         self._point(versions, steps.before)
-        complaint = None
         if steps.between:
             if steps.first:
                 complaint = self._up(release, steps.first, keep_others=True)
@@ -114,11 +115,28 @@ class Switch:
         """Bring back the release that served: its live files at once, since they are known to be good."""
         declared = declared_in(self.folder.manifest(release).document)
         versions = {live.service: live.version for live in declared}
-        self._point(versions, [name for name in versions if self.folder.live.current(name) != versions[name]])
-        return self._up(release) or self._ask(declared)
+        self._point(versions, self._pending(versions))
+        return self.ahead(release) or self._up(release) or self._ask(declared)
+
+    def ahead(self, release: str) -> Complaint | None:
+        """Have running containers take over what the release's other containers need before they start."""
+        declared = [live for live in declared_in(self.folder.manifest(release).document) if live.ahead]
+        containers = self.engine.containers(self.folder.unit) if declared else []
+        up = {
+            container.service
+            for container in containers
+            if container.state == "running" and self.folder.live.mount(container.service) in container.mounts
+        }
+        reached = [live for live in declared if live.service in up]
+        versions = {live.service: live.version for live in reached}
+        self._point(versions, self._pending(versions))
+        return self._ask(reached)
+
+    def _pending(self, versions: Mapping[str, str]) -> set[str]:
+        return {name for name, version in versions.items() if self.folder.live.current(name) != version}
 
     def _point(self, versions: Mapping[str, str], services: Iterable[str]) -> None:
-        for service in services:
+        for service in sorted(services):
             self.folder.live.point(service, versions[service])
 
     def _up(self, release: str, services: Collection[str] = (), keep_others: bool = False) -> Complaint | None:

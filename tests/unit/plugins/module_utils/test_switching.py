@@ -136,11 +136,18 @@ def make(tmp_path):
     return make_host
 
 
-def unit(setting, *others, image="envoy:1"):
+def live(setting, **more):
     own = {"uid": os.getuid(), "gid": os.getgid()}
-    live = {"path": "/live", "files": {"settings": {"content": setting, **own}}, "accepted": ["ask"], "timeout": 1}
+    files = {"settings": {"content": setting, **own}}
+    return {"path": "/live", "files": files, "accepted": ["ask"], "timeout": 1, **more}
+
+
+def unit(setting, *others, image="envoy:1", passwords=None):
+    """With passwords there is a database, whose live files others need before they start."""
     services = {name: {"image": f"{name}:1"} for name in others}
-    return compose.build_unit("supabase", {**services, "envoy": {"image": image, "live": live}}, {}, {})
+    if passwords:
+        services["db"] = {"image": "db:1", "live": live(passwords, ahead=True)}
+    return compose.build_unit("supabase", {**services, "envoy": {"image": image, "live": live(setting)}}, {}, {})
 
 
 def deploy(host, asked):
@@ -151,7 +158,7 @@ def state(host):
     """All that a user sees of what is deployed."""
     names = {name for project, name in host.engine.running if project == "supabase"}
     envoy = host.engine.running["supabase", "envoy"]
-    live = (host.folder.path / "live" / "envoy" / "current" / "settings").read_text()
+    live = [path.read_text() for path in sorted(host.folder.path.glob("live/*/current/settings"))]
     document = host.folder.manifest(host.folder.current()).document
     assert names == set(document["services"])
     assert envoy.fingerprint == document["services"]["envoy"]["labels"][compose.FINGERPRINT]
@@ -161,22 +168,56 @@ def state(host):
 
 BEFORE = unit("one", "rest", "old")
 AFTER = {
-    "live files alone": unit("two", "rest", "old"),
-    "services too": unit("two", "rest", "new"),
-    "its own container too": unit("two", "rest", "new", image="envoy:2"),
+    "live files alone": (BEFORE, unit("two", "rest", "old")),
+    "services too": (BEFORE, unit("two", "rest", "new")),
+    "its own container too": (BEFORE, unit("two", "rest", "new", image="envoy:2")),
+    "passwords": (unit("one", passwords="old"), unit("two", image="envoy:2", passwords="new")),
 }
 
 
 def test_the_order_of_a_switch(make):
     host = make()
     deploy(host, BEFORE)
-    deploy(host, AFTER["services too"])
+    deploy(host, AFTER["services too"][1])
     assert host.engine.reads[-1] == ("envoy", "two", "envoy", "new", "old", "rest")
     deploy(host, BEFORE)
     host.engine.reads.clear()
-    deploy(host, AFTER["its own container too"])
+    deploy(host, AFTER["its own container too"][1])
     assert [read[:2] for read in host.engine.reads] == [("envoy-trial", "two"), ("envoy", "two"), ("envoy", "two")]
     assert host.engine.reads[1] == ("envoy", "two", "envoy", "new", "old", "rest")
+
+
+def test_what_others_need_comes_before_their_trial_and_goes_with_it(make, monkeypatch):
+    host = make()
+    before, after = AFTER["passwords"]
+    deploy(host, before)
+    was = state(host)
+    host.engine.reads.clear()
+    up = host.engine.up
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            host.engine, "up", lambda project, *more: "unhealthy" if project.endswith("-trial") else up(project, *more)
+        )
+        with pytest.raises(GroundworkError, match="serves on, untouched"):
+            deploy(host, after)
+    assert [read[:2] for read in host.engine.reads] == [("db", "new"), ("db", "old")]
+    assert state(host) == was and not deploy(host, before).changed
+
+    host.engine.reads.clear()
+    deploy(host, after)
+    assert [read[:2] for read in host.engine.reads[:2]] == [("db", "new"), ("envoy-trial", "two")]
+
+
+def test_what_others_need_and_is_refused_stops_the_deployment(make, monkeypatch):
+    monkeypatch.setattr(switching, "PAUSE", 1)
+    host = make()
+    deploy(host, AFTER["passwords"][0])
+    before = state(host)
+    host.engine.reads.clear()
+    with pytest.raises(GroundworkError, match="service db did not take over its live files"):
+        deploy(host, unit("two", image="envoy:2", passwords="bad"))
+    assert {read[0] for read in host.engine.reads} == {"db"}
+    assert state(host) == before
 
 
 def test_what_is_not_taken_over_is_taken_back(make, monkeypatch):
@@ -219,13 +260,14 @@ def strike(host, asked, moment, monkeypatch):
 @pytest.mark.parametrize("then", ["completed", "taken back"])
 @pytest.mark.parametrize("change", AFTER)
 def test_a_deployment_that_is_killed_anywhere(change, then, make, monkeypatch):
-    asked = AFTER[change] if then == "completed" else BEFORE
+    before, after = AFTER[change]
+    asked = after if then == "completed" else before
     untouched = make()
     deploy(untouched, asked)
     for moment in itertools.count():
         host = make()
-        deploy(host, BEFORE)
-        killed = strike(host, AFTER[change], moment, monkeypatch)
+        deploy(host, before)
+        killed = strike(host, after, moment, monkeypatch)
         deploy(host, asked)
         assert state(host) == state(untouched)
         assert not deploy(host, asked).changed
@@ -238,7 +280,7 @@ def test_a_rollback_switches_live_files_back_and_refuses_what_is_damaged(make):
     host = make()
     deploy(host, BEFORE)
     before = state(host)
-    deploy(host, AFTER["services too"])
+    deploy(host, AFTER["services too"][1])
     host.roll_back(host.rollback_target(None))
     assert state(host) == before
     assert host.engine.reads[-1] == ("envoy", "one", "envoy", "new", "old", "rest")
@@ -260,7 +302,7 @@ def test_a_rollback_brings_no_former_secret_back(make):
     with pytest.raises(GroundworkError, match="made with former values of key; deploy its commit"):
         host.rollback_target(first)
     deploy(host, asked)
-    assert state(host) == ({"envoy"}, "second")
+    assert state(host) == ({"envoy"}, ["second"])
 
 
 def test_a_watcher_is_told_of_a_repair(make):
