@@ -30,6 +30,9 @@ numbers = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     majors = ",".join(map(str, IMAGES))
     parser.addoption("--postgres", default=majors, help=f"major versions of PostgreSQL to test on (default: {majors})")
+    parser.addoption(
+        "--websockets", type=int, default=300, help="websockets that the gateway has to hold (default: 300)"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

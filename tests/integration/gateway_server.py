@@ -150,7 +150,7 @@ class Gateway:
     def start(self) -> None:
         options = ["--detach", "--label", "groundwork.integration", "--user", "101:101"]
         options += ["--publish", "127.0.0.1::8000", "--publish", "127.0.0.1::9902"]
-        options += ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--memory", "512m"]
+        options += ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--memory", "1024m"]
         for name in ("envoy.yaml", "accepted.sh", "live"):
             options += ["--volume", f"{self.folder / name}:/etc/envoy/{name}:ro"]
         image = "groundwork-lab/envoy:current"

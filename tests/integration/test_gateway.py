@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from gateway_server import RejectedError, read_answer, running_gateway
@@ -159,6 +163,59 @@ def test_a_change_needs_no_restart_and_ends_no_connection(gateway, ring, publish
 
 def container_start(gateway):
     return docker("inspect", gateway.container, "--format", "{{.State.StartedAt}} {{.RestartCount}}")
+
+
+async def hold_websockets(gateway, key, count, meanwhile):
+    """Open so many websockets, let them be idle while something happens; how many still answer.
+
+    To the container itself: the port on this machine is served by a proxy of Docker's, which needs open files as well.
+    """
+    address = docker("inspect", gateway.container, "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}").strip()
+    handshake = (
+        f"GET /realtime/v1/websocket?apikey={key} HTTP/1.1\r\nhost: api.lab.test\r\nconnection: upgrade\r\n"
+        "upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+    at_once = asyncio.Semaphore(100)
+
+    async def open_one():
+        async with at_once:
+            reader, writer = await asyncio.open_connection(address, 8000)
+            writer.write(handshake)
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            return reader, writer
+
+    async def answers(reader, writer):
+        async with at_once:
+            writer.write(b"ping")
+            answer = await asyncio.wait_for(reader.read(100), 30)
+            writer.close()
+            return answer == b"ping"
+
+    opened = await asyncio.gather(*(open_one() for _ in range(count)))
+    await asyncio.to_thread(meanwhile)
+    return sum(await asyncio.gather(*(answers(*each) for each in opened)))
+
+
+def test_idle_websockets_are_held_through_a_change(gateway, ring, publish, request, capsys):
+    """tests/bench/gateway.py has it hold as many as the machine lets it have."""
+    count = request.config.getoption("--websockets")
+    server = Path(__file__).with_name("echo_server.py")
+    with subprocess.Popen([sys.executable, server, gateway.machine], stdout=subprocess.PIPE, text=True) as service:
+        former, gateway.service_port = gateway.service_port, int(service.stdout.readline())
+        memory = []
+
+        def change():
+            publish(stack_gateway_routes=[{"route": "rest", "response_headers": {"x-new": "yes"}}])
+            memory.append(int(docker("exec", gateway.container, "awk", "/VmRSS/ {print $2}", "/proc/1/status")) // 1024)
+
+        try:
+            publish()
+            assert asyncio.run(hold_websockets(gateway, ring[0]["publishable_key"], count, change)) == count
+        finally:
+            gateway.service_port = former
+            service.terminate()
+    with capsys.disabled():
+        print(f"\n{count} idle websockets held through a change of routes; Envoy has {memory[0]} MiB")
 
 
 @pytest.mark.parametrize("fault", ["no YAML", "unknown type"])
