@@ -1,10 +1,10 @@
 """What the edge and the gateway add to a request, and how many websockets the gateway holds.
 
-Needs the lab with the platform on it. The same requests go to PostgREST straight, through Envoy, and through Caddy and
-Envoy, over kept connections at one steady rate, in interleaved rounds; k6 sends them from the server's own network, so
-the way there is the same. Printed are medians over the rounds. The websockets are those of
-tests/integration/test_gateway.py, as many as the machine's limit of open files lets one Envoy have. Asserts nothing but
-that every request succeeds and every websocket is still open.
+Needs the lab with the platform on it. The same requests go to postgres-meta's /health, which has little to do,
+straight, through Envoy, and through Caddy and Envoy, over kept connections at one steady rate, in interleaved rounds;
+k6 sends them from the server's own network, so the way there is the same. Printed are medians over the rounds. The
+websockets are those of tests/integration/test_gateway.py, as many as the machine's limit of open files lets one Envoy
+have. Asserts nothing but that every request succeeds and every websocket is still open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NODE = "groundwork-lab-node1"
 RATE = 500
 SECONDS = 10
 ROUNDS = 5
-PATH = "/rest/v1/rpc/whoami"
+PATH = "/pg/health"
 # A websocket takes two of Envoy's open files, one to each side.
 WEBSOCKETS = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 400) // 2)
 WAYS = ("straight", "Envoy", "Caddy, Envoy")
@@ -44,9 +44,9 @@ def secret(name: str) -> str:
 
 def targets() -> dict[str, dict[str, str]]:
     """k6's variables for each way."""
-    key = {"APIKEY": secret("publishable_key")}
+    key = {"APIKEY": secret("secret_key")}
     return {
-        "straight": {"URL": f"http://{address('supabase-rest-1')}:3000/rpc/whoami", "TOKEN": secret("anon_token")},
+        "straight": {"URL": f"http://{address('supabase-meta-1')}:8080/health"},
         "Envoy": {"URL": f"http://{address('supabase-envoy-1')}:8000{PATH}", **key},
         "Caddy, Envoy": {"URL": f"https://api.lab.test{PATH}", **key},
     }
