@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, Any] = {
     "opaque_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "known_secrets": {"type": "list", "elements": "str", "no_log": False},
     "database": {"type": "dict", "default": {}},
+    "gateway": {"type": "dict", "default": {}},
 }
 # What role database hands its variables to.
 DATABASE_ARGUMENTS = {

@@ -19,6 +19,7 @@ description:
     examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
   - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
     position. What needs a database to be judged, such as whether a table exists, is not looked at.
+  - Controls of the gateway are refused where Kong is chosen and cannot exercise them.
   - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
     C(publishable_key); names, placeholders and values of secret keys are refused.
 extends_documentation_fragment:
@@ -114,6 +115,13 @@ options:
       - Variables of role C(database) that the inventory sets, by name, such as C(database_tables).
       - Files in C(database_migrations) and C(database_seeds) have to be on the controller. Names in C(secret) are
         looked for in O(known_secrets) and O(secrets).
+    type: dict
+    default: {}
+  gateway:
+    description:
+      - Controls of the gateway, by the names of role C(stack)'s variables without C(stack_gateway_).
+      - C(limits) are the C(rate_limits) that each route has of its own, by the route's name.
+      - Where C(kong) is among O(services), what it cannot do is a fault. Envoy can do all.
     type: dict
     default: {}
 seealso:

@@ -224,6 +224,12 @@ def render(settings: Mapping[str, Any]) -> dict[str, str]:
 
     Under the name "command" stand the words that Envoy is started with.
     """
+    texts, entry = render_service("envoy", settings)
+    return {**texts, "command": " ".join(entry["command"])}
+
+
+def render_service(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Text of each of a service's files, by its path or its name in the live folder, and the service's entry."""
     from ansible.parsing.dataloader import DataLoader
     from ansible.plugins.loader import init_plugin_loader, lookup_loader
     from ansible.template import Templar
@@ -239,10 +245,9 @@ def render(settings: Mapping[str, Any]) -> dict[str, str]:
     variables.update(settings)
     templar = Templar(loader=loader, variables=variables)
     template = lookup_loader.get("ansible.builtin.template", loader=loader, templar=templar)
-    entry = variables["stack_envoy"]
-    specs = {**entry["files"], **entry["live"]["files"]}
-    texts = {name: str(template.run([spec["template"]], variables=variables)[0]) for name, spec in specs.items()}
-    return {**texts, "command": " ".join(entry["command"])}
+    entry = templar.template(variables[f"stack_{name}"])
+    specs = {**entry["files"], **entry.get("live", {}).get("files", {})}
+    return {path: str(template.run([spec["template"]], variables=variables)[0]) for path, spec in specs.items()}, entry
 
 
 initialised = False

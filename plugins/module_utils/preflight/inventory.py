@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.image_references import find_image_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.kong import find_kong_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.published_ports import (
     PublishedPort,
     find_port_faults,
@@ -84,6 +85,7 @@ class Inventory:
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     opaque_secrets: tuple[str, ...] = ()
     known_secrets: tuple[str, ...] | None = None
+    gateway: Mapping[str, Any] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[str, str, Any]]:
         """Name, how it is called to the reader, and entry of every service that is to run."""
@@ -105,6 +107,7 @@ def find_faults(inventory: Inventory) -> list[Fault]:
         find_secret_faults,
         find_placeholder_faults,
         find_front_end_faults,
+        find_gateway_faults,
     )
     return list(dict.fromkeys(fault for check in checks for fault in check(inventory)))
 
@@ -132,6 +135,12 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("gateway", cause, "choose one of them")
     if chosen.issuperset(POOLERS):
         yield Fault("pooler", f"both {' and '.join(POOLERS)} are chosen", "choose one of them")
+
+
+def find_gateway_faults(inventory: Inventory) -> Iterator[Fault]:
+    """Controls that the chosen gateway cannot exercise; Envoy can do all."""
+    if "kong" in inventory.services:
+        yield from find_kong_faults(inventory.gateway)
 
 
 def find_entry_faults(inventory: Inventory) -> Iterator[Fault]:
