@@ -128,6 +128,12 @@ export function readConfig(env, readFile = (path) => readFileSync(path, "utf8"))
       (env.WEBHOOK_SIGNATURE_HEADER || "x-webhook-signature").toLowerCase(),
       faults,
     ),
+    webhookTimestampHeader: checkHeaderName(
+      "WEBHOOK_TIMESTAMP_HEADER",
+      (env.WEBHOOK_TIMESTAMP_HEADER || "x-webhook-timestamp").toLowerCase(),
+      faults,
+    ),
+    webhookWindowSeconds: number("WEBHOOK_WINDOW_SECONDS", 300, { min: 10, max: 3600 }),
     metricsToken: setting("METRICS_TOKEN"),
     bodyLimit: number("BODY_LIMIT_BYTES", 65536, { min: 1024, max: 10485760 }),
     websocketMax: number("WEBSOCKET_MAX", 10000, { min: 1, max: 100000 }),

@@ -18,11 +18,16 @@ export function createDatabase({ url, max, log }) {
     async ping() {
       await pool.query("select 1");
     },
-    /** @returns {Promise<"processed" | "duplicate" | "unmatched">} */
-    async recordPaymentEvent(event) {
+    /**
+     * @param {string} signedAt seconds since 1970
+     * @returns {Promise<"processed" | "duplicate" | "replay" | "unmatched">}
+     */
+    async recordPaymentEvent(event, signedAt) {
       const { rows } = await pool.query(
-        "select private.record_payment_event($1::text, $2::uuid, $3::text, $4::text, $5::bigint, $6::text) as outcome",
-        [event.eventId, event.tenantId, event.reference, event.status, event.amountMinor, event.currency],
+        `select private.record_payment_event(
+          $1::text, $2::uuid, $3::text, $4::text, $5::bigint, $6::text, to_timestamp($7::bigint)
+        ) as outcome`,
+        [event.eventId, event.tenantId, event.reference, event.status, event.amountMinor, event.currency, signedAt],
       );
       return rows[0].outcome;
     },

@@ -3,9 +3,11 @@ import { createServer } from "node:http";
 import { browserConfig } from "./config.js";
 import { errorCode } from "./log.js";
 import { matchRoute, methodLabel } from "./routes.js";
-import { InvalidEvent, parsePaymentEvent, signatureIsValid } from "./webhook.js";
+import { InvalidEvent, isTimely, parsePaymentEvent, signatureIsValid } from "./webhook.js";
 
 const QUIET_ROUTES = new Set(["/healthz", "/livez", "/metrics"]);
+
+const LINGER_MS = 1000;
 
 export class BodyTooLarge extends Error {}
 
@@ -33,16 +35,23 @@ export function securityHeaders(config) {
   };
 }
 
-/** @throws {BodyTooLarge} as soon as the limit is passed, whatever the announced length */
-export async function readBody(request, limit) {
-  const chunks = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += chunk.length;
-    if (size > limit) throw new BodyTooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** @throws {BodyTooLarge} as soon as the limit is passed, whatever the announced length; the request stays open */
+export function readBody(request, limit) {
+  return new Promise((resolve, reject) => {
+    let chunks = [];
+    let size = 0;
+    request.on("data", (chunk) => {
+      size += chunk.length;
+      if (size <= limit) {
+        chunks.push(chunk);
+        return;
+      }
+      chunks = [];
+      reject(new BodyTooLarge());
+    });
+    request.once("end", () => resolve(Buffer.concat(chunks)));
+    request.once("error", reject);
+  });
 }
 
 function digest(text) {
@@ -91,17 +100,43 @@ function sendStatic(request, response, file) {
   response.end(request.method === "HEAD" ? undefined : file.body);
 }
 
-async function recordEvent(context, event, id) {
+/**
+ * Answers at once, and throws away what still comes for a second before the connection ends: a proxy that is cut off while it sends
+ * a body does not look for the answer, and its client gets 502.
+ */
+function refuseBody(request, response) {
+  const body = JSON.stringify({ error: "body too large" });
+  response.writeHead(413, {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+    "cache-control": "no-store",
+    connection: "close",
+  });
+  response.write(body);
+  const timer = setTimeout(() => response.end(), LINGER_MS);
+  for (const event of ["end", "close", "error"]) {
+    request.once(event, () => {
+      clearTimeout(timer);
+      response.end();
+    });
+  }
+  request.resume();
+}
+
+async function recordEvent(context, event, signedAt, id) {
   const { database, log } = context;
   try {
-    return await database.recordPaymentEvent(event);
+    return await database.recordPaymentEvent(event, signedAt);
   } catch (error) {
     log.error("payment event not recorded", { request_id: id, code: errorCode(error) });
     return "error";
   }
 }
 
-/** Status and body by result. A 5xx makes the provider deliver again; everything understood is acknowledged. */
+/**
+ * Status and body by result. A 5xx makes the provider deliver again; everything understood is acknowledged. "duplicate" was signed
+ * anew by the provider, which did not see our first answer; "replay" is the call that we had already.
+ */
 const WEBHOOK_ANSWERS = {
   processed: [200, { status: "processed" }],
   duplicate: [200, { status: "duplicate" }],
@@ -109,12 +144,18 @@ const WEBHOOK_ANSWERS = {
   ignored: [200, { status: "ignored" }],
   invalid: [400, { error: "invalid event" }],
   unauthorized: [401, { error: "unauthorized" }],
+  stale: [401, { error: "unauthorized" }],
+  replay: [409, { error: "replay" }],
   error: [503, { error: "try again later" }],
 };
 
-async function judgeWebhook(context, rawBody, signature, id) {
+async function judgeWebhook(context, rawBody, { signature, timestamp }, id) {
   const { config, metrics, log } = context;
-  if (!signatureIsValid(rawBody, signature, config.webhookSecret)) return "unauthorized";
+  if (!signatureIsValid(rawBody, { signature, timestamp }, config.webhookSecret)) return "unauthorized";
+  if (!isTimely(timestamp, config.webhookWindowSeconds)) {
+    log.warn("webhook refused", { request_id: id, reason: "its time is outside of the window" });
+    return "stale";
+  }
   let event;
   try {
     event = parsePaymentEvent(rawBody);
@@ -124,7 +165,7 @@ async function judgeWebhook(context, rawBody, signature, id) {
     return "invalid";
   }
   if (event === undefined) return "ignored";
-  const result = await recordEvent(context, event, id);
+  const result = await recordEvent(context, event, timestamp, id);
   if (result === "processed") metrics.payments.inc({ status: event.status });
   log.info("payment event", { request_id: id, event_id: event.eventId, payment_status: event.status, result });
   return result;
@@ -133,7 +174,8 @@ async function judgeWebhook(context, rawBody, signature, id) {
 async function handleWebhook(context, request, response, id) {
   const rawBody = await readBody(request, context.config.bodyLimit);
   const signature = request.headers[context.config.webhookSignatureHeader];
-  const result = await judgeWebhook(context, rawBody, signature, id);
+  const timestamp = request.headers[context.config.webhookTimestampHeader];
+  const result = await judgeWebhook(context, rawBody, { signature, timestamp }, id);
   context.metrics.webhooks.inc({ result });
   sendJson(response, ...WEBHOOK_ANSWERS[result]);
 }
@@ -174,11 +216,8 @@ async function answer(context, request, response, { match, path, id }) {
   }
 }
 
-function answerFailure(context, response, error, id) {
-  if (error instanceof BodyTooLarge) {
-    if (!response.headersSent) sendJson(response, 413, { error: "body too large" }, { connection: "close" });
-    return;
-  }
+function answerFailure(context, request, response, error, id) {
+  if (error instanceof BodyTooLarge) return refuseBody(request, response);
   if (error?.code === "ECONNRESET") return;
   context.log.error("request failed", { request_id: id, code: errorCode(error) });
   if (response.headersSent) response.destroy();
@@ -220,7 +259,7 @@ export function createHttpServer(context) {
       if (Number(request.headers["content-length"] ?? 0) > context.config.bodyLimit) throw new BodyTooLarge();
       await answer(context, request, response, { match, path, id });
     } catch (error) {
-      answerFailure(context, response, error, id);
+      answerFailure(context, request, response, error, id);
     }
   });
   server.headersTimeout = 10000;

@@ -1,7 +1,17 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
 export const PAYMENT_STATUSES = ["pending", "failed", "success", "refunded"];
-export const WEBHOOK_RESULTS = ["processed", "duplicate", "unmatched", "ignored", "invalid", "unauthorized", "error"];
+export const WEBHOOK_RESULTS = [
+  "processed",
+  "duplicate",
+  "unmatched",
+  "ignored",
+  "invalid",
+  "unauthorized",
+  "stale",
+  "replay",
+  "error",
+];
 
 export function createMetrics() {
   const registry = new Registry();

@@ -13,16 +13,28 @@ const STATUS_OF_EVENT = new Map([
 /** The caller is the provider, but what it sent cannot be understood. */
 export class InvalidEvent extends Error {}
 
-/** @returns {string} lower-case hexadecimal HMAC-SHA512 of the raw body */
-export function sign(rawBody, secret) {
-  return createHmac("sha512", secret).update(rawBody).digest("hex");
+function hmac(rawBody, timestamp, secret) {
+  return createHmac("sha512", secret).update(`${timestamp}.`).update(rawBody).digest();
 }
 
-/** Compares in constant time; anything that is not 128 hexadecimal digits is wrong. */
-export function signatureIsValid(rawBody, signature, secret) {
+/**
+ * @param {string} timestamp seconds since 1970; signed with the body, so that nobody can give an old call a new time
+ * @returns {string} lower-case hexadecimal HMAC-SHA512 of the timestamp, a full stop and the raw body
+ */
+export function sign(rawBody, timestamp, secret) {
+  return hmac(rawBody, timestamp, secret).toString("hex");
+}
+
+/** Compares in constant time; anything that is not 128 hexadecimal digits over a time in seconds is wrong. */
+export function signatureIsValid(rawBody, { signature, timestamp }, secret) {
   if (typeof signature !== "string" || !/^[0-9a-f]{128}$/i.test(signature)) return false;
-  const expected = createHmac("sha512", secret).update(rawBody).digest();
-  return timingSafeEqual(expected, Buffer.from(signature, "hex"));
+  if (typeof timestamp !== "string" || !/^[0-9]{1,11}$/.test(timestamp)) return false;
+  return timingSafeEqual(hmac(rawBody, timestamp, secret), Buffer.from(signature, "hex"));
+}
+
+/** Whether a call that was signed then is accepted now: clocks may differ by the window, in both directions. */
+export function isTimely(timestamp, windowSeconds, now = Date.now()) {
+  return Math.abs(now / 1000 - Number(timestamp)) <= windowSeconds;
 }
 
 function requireText(value, name, maxLength) {

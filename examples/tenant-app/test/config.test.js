@@ -31,6 +31,8 @@ test("a complete environment is taken, with defaults", () => {
   assert.equal(config.supabaseUrl, "http://api-gw:8000");
   assert.equal(config.port, 8080);
   assert.equal(config.webhookSignatureHeader, "x-webhook-signature");
+  assert.equal(config.webhookTimestampHeader, "x-webhook-timestamp");
+  assert.equal(config.webhookWindowSeconds, 300);
   assert.ok(Object.isFrozen(config));
 });
 

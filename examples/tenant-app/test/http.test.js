@@ -1,20 +1,26 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:net";
+import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import { BodyTooLarge, createHttpServer, mayReadMetrics, readBody, requestId, securityHeaders } from "../server/http.js";
 import { createLog } from "../server/log.js";
 import { createMetrics } from "../server/metrics.js";
 import { matchRoute, methodLabel } from "../server/routes.js";
+import { sign } from "../server/webhook.js";
 
 const config = {
   supabasePublicUrl: "https://api.example.test/",
   supabaseAnonKey: "anon",
   webhookSecret: "canary-0123456789",
   webhookSignatureHeader: "x-webhook-signature",
+  webhookTimestampHeader: "x-webhook-timestamp",
+  webhookWindowSeconds: 300,
   bodyLimit: 1024,
 };
 const page = { body: Buffer.from("<!doctype html>"), type: "text/html; charset=utf-8", etag: '"1"' };
 const lines = [];
+const recorded = [];
 let server;
 let base;
 let draining = false;
@@ -24,6 +30,12 @@ before(async () => {
     config,
     files: new Map([["/", page]]),
     metrics: createMetrics(),
+    database: {
+      recordPaymentEvent: async (event, signedAt) => {
+        if (recorded.some(([id, time]) => id === event.eventId && time === signedAt)) return "replay";
+        return recorded.push([event.eventId, signedAt]) && "processed";
+      },
+    },
     health: { read: async () => ({ status: draining ? "draining" : "ok", checks: {} }) },
     log: createLog("debug", (line) => lines.push(line)),
     draining: () => draining,
@@ -93,8 +105,36 @@ test("a body over the limit gets 413, announced or not", async () => {
     },
   });
   assert.equal((await post(stream)).status, 413);
-  await assert.rejects(readBody([Buffer.alloc(8), Buffer.alloc(8)], 15), BodyTooLarge);
-  assert.equal((await readBody([Buffer.alloc(8), Buffer.alloc(8)], 16)).length, 16);
+  const halves = () => Readable.from([Buffer.alloc(8), Buffer.alloc(8)]);
+  await assert.rejects(readBody(halves(), 15), BodyTooLarge);
+  assert.equal((await readBody(halves(), 16)).length, 16);
+});
+
+test("a body over the limit is refused before it is there, and the answer arrives", async () => {
+  const heads = ["Content-Length: 1025\r\n\r\n", `Transfer-Encoding: chunked\r\n\r\n800\r\n${"x".repeat(2048)}\r\n`];
+  for (const head of heads) {
+    const socket = connect(server.address().port, "127.0.0.1");
+    socket.write(`POST /webhooks/payments HTTP/1.1\r\nHost: x\r\n${head}`);
+    assert.match(String((await once(socket, "data"))[0]), /^HTTP\/1\.1 413 [^]*body too large/, head.slice(0, 20));
+    // Not kept open for ever, though the body never ends.
+    await once(socket, "close");
+  }
+});
+
+test("a signed webhook passes once; outside of the window, or again, it does not", async () => {
+  const call = async (timestamp, id = 7) => {
+    const body = `{"event":"charge.success","data":{"id":${id},"reference":"r-1","amount":1,"currency":"NGN"}}`;
+    const headers = { "x-webhook-signature": sign(body, timestamp, config.webhookSecret), "x-webhook-timestamp": timestamp };
+    return (await fetch(`${base}/webhooks/payments`, { method: "POST", body, headers })).status;
+  };
+  const now = Math.floor(Date.now() / 1000);
+  assert.equal(await call(`${now - 310}`), 401);
+  assert.equal(await call(`${now + 310}`), 401);
+  assert.deepEqual(recorded, []);
+  assert.equal(await call(`${now}`), 200);
+  assert.equal(await call(`${now}`), 409);
+  assert.equal(await call(`${now}`, 8), 200);
+  assert.equal(recorded.length, 2);
 });
 
 test("metrics: with a token for its bearer, without one only on the direct way", async () => {
@@ -105,8 +145,10 @@ test("metrics: with a token for its bearer, without one only on the direct way",
   assert.ok(!mayReadMetrics({ "x-forwarded-for": "203.0.113.9" }, undefined));
   assert.equal((await fetch(`${base}/metrics`, { headers: { "x-forwarded-for": "203.0.113.9" } })).status, 404);
   const text = await (await fetch(`${base}/metrics`)).text();
-  assert.match(text, /http_requests_total\{method="POST",route="\/webhooks\/payments",status="401"\} 1/);
+  assert.match(text, /http_requests_total\{method="POST",route="\/webhooks\/payments",status="401"\} 3/);
   assert.match(text, /webhooks_total\{result="unauthorized"\} 1/);
+  assert.match(text, /webhooks_total\{result="stale"\} 2/);
+  assert.match(text, /webhooks_total\{result="replay"\} 1/);
   assert.match(text, /payments_total\{status="failed"\} 0/);
   assert.match(text, /websocket_connections 0/);
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { InvalidEvent, parsePaymentEvent, sign, signatureIsValid } from "../server/webhook.js";
+import { InvalidEvent, isTimely, parsePaymentEvent, sign, signatureIsValid } from "../server/webhook.js";
 
 const SECRET = "0123456789abcdef";
+const TIME = "1790000000";
 const TENANT = "6f1f64a2-51b4-4f0e-9d27-0d7a3a1f8f10";
 const charge = {
   event: "charge.success",
@@ -10,28 +11,45 @@ const charge = {
 };
 const parse = (value) => parsePaymentEvent(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)));
 
-test("HMAC-SHA512 agrees with RFC 4231, test case 2", () => {
+test("what is signed is the time, a full stop and the body", () => {
+  // printf '1790000000.{"a":1}' | openssl dgst -sha512 -hmac 0123456789abcdef
   assert.equal(
-    sign("what do ya want for nothing?", "Jefe"),
-    "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554" +
-      "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+    sign('{"a":1}', TIME, SECRET),
+    "ff37d9c4a108d081e7ee31e3a0c8f6a3c56749416e1ae27b70ce5cc055a18305" +
+      "c10659adc50f880981c5f59c745e6093dabb280f5908697cdf58a6ca8d669d97",
   );
 });
 
 test("the right signature passes, in either case of letters", () => {
   const body = Buffer.from(JSON.stringify(charge));
-  assert.ok(signatureIsValid(body, sign(body, SECRET), SECRET));
-  assert.ok(signatureIsValid(body, sign(body, SECRET).toUpperCase(), SECRET));
+  const signature = sign(body, TIME, SECRET);
+  assert.ok(signatureIsValid(body, { signature, timestamp: TIME }, SECRET));
+  assert.ok(signatureIsValid(body, { signature: signature.toUpperCase(), timestamp: TIME }, SECRET));
 });
 
 test("everything else does not", () => {
   const body = Buffer.from(JSON.stringify(charge));
-  const good = sign(body, SECRET);
-  assert.ok(!signatureIsValid(Buffer.from(`${body} `), good, SECRET), "body changed by one byte");
-  assert.ok(!signatureIsValid(body, good, `${SECRET}x`), "another secret");
-  for (const wrong of [undefined, "", "0".repeat(128), good.slice(0, 127), `${good}0`, `${good.slice(0, 127)}g`, [good]]) {
-    assert.ok(!signatureIsValid(body, wrong, SECRET), String(wrong));
+  const good = sign(body, TIME, SECRET);
+  const valid = ({ body: sent = body, secret = SECRET, ...changed }) =>
+    signatureIsValid(sent, { signature: good, timestamp: TIME, ...changed }, secret);
+  assert.ok(valid({}));
+  assert.ok(!valid({ body: Buffer.from(`${body} `) }), "body changed by one byte");
+  assert.ok(!valid({ secret: `${SECRET}x` }), "another secret");
+  for (const signature of [undefined, "", "0".repeat(128), good.slice(0, 127), `${good}0`, `${good.slice(0, 127)}g`, [good]]) {
+    assert.ok(!valid({ signature }), String(signature));
   }
+  for (const timestamp of [undefined, "", "1790000001", "now", `${TIME}, ${TIME}`, `${TIME}.`, [TIME]]) {
+    assert.ok(!valid({ timestamp }), String(timestamp));
+  }
+  for (const timestamp of ["", "now", "-1", "1e9"]) {
+    assert.ok(!valid({ timestamp, signature: sign(body, timestamp, SECRET) }), `signed, and no time: ${timestamp}`);
+  }
+});
+
+test("a call is timely for as long as the window, before and after", () => {
+  const now = Number(TIME) * 1000;
+  for (const seconds of [-300, 0, 300]) assert.ok(isTimely(TIME, 300, now + seconds * 1000), seconds);
+  for (const seconds of [-301, 301]) assert.ok(!isTimely(TIME, 300, now + seconds * 1000), seconds);
 });
 
 test("a charge becomes an event with an id made of its name and number", () => {

@@ -9,6 +9,7 @@ import http.client
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,12 +69,14 @@ def send(request: Request, connect_to: str, trust: ssl.SSLContext, timeout: floa
     try:
         raw = socket.create_connection((connect_to or host, connection.port), timeout)
         connection.sock = trust.wrap_socket(raw, server_hostname=host) if secure else raw
-        connection.request(
-            request.method,
-            f"{path}?{parts.query}" if parts.query else path,
-            request.body.encode() or None,
-            {"Host": parts.netloc, **request.headers},
-        )
+        with suppress(ConnectionError):
+            # Who refuses a body may close before it has read it all; the answer is there all the same.
+            connection.request(
+                request.method,
+                f"{path}?{parts.query}" if parts.query else path,
+                request.body.encode() or None,
+                {"Host": parts.netloc, **request.headers},
+            )
         response = connection.getresponse()
         return Answer(response.status, response.read(BODY_LIMIT).decode(errors="replace"))
     except (OSError, http.client.HTTPException) as error:
