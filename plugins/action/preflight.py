@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, Any] = {
     "apps": {"type": "dict", "default": {}},
     "app_keys": {"type": "list", "elements": "str", "default": ["domain", "port", "public"], "no_log": False},
     "images": {"type": "dict", "default": {}},
+    "other_images": {"type": "dict", "default": {}},
     "require_digests": {"type": "bool", "default": False},
     "domains": {"type": "dict", "default": {}},
     "email": {"type": "str", "default": ""},

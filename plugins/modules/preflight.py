@@ -17,9 +17,13 @@ description:
   - Looked for are services that are unknown, miss one they depend on or exclude one another, entries that Compose would
     not understand, malformed, floating or undigested images, domains and addresses that are missing, malformed or
     examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
+  - A dashboard on the API's own domain is refused with Kong, and so is an Auth where who signs up could never sign in,
+    since addresses have to be confirmed and no mail can be sent.
   - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
     position. What needs a database to be judged, such as whether a table exists, is not looked at.
   - Controls of the gateway are refused where Kong is chosen and cannot exercise them.
+  - What Supabase published as an example is refused as the value of a secret and wherever a service or an app has it
+    in place of a secret's name.
   - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
     C(publishable_key); names, placeholders and values of secret keys are refused.
 extends_documentation_fragment:
@@ -57,6 +61,10 @@ options:
     default: [domain, port, public]
   images:
     description: References of images, by the name of the service that gets another image than the catalog has.
+    type: dict
+    default: {}
+  other_images:
+    description: References of images that no service of O(catalog) or O(apps) names, by the variable that does.
     type: dict
     default: {}
   require_digests:
@@ -143,6 +151,8 @@ EXAMPLES = r"""
         environment:
           SUPABASE_KEY: ${secret:anon_key}
     images: "{{ stack_images }}"
+    other_images:
+      caddy_image: "{{ caddy_image }}"
     require_digests: true
     domains:
       api: "{{ supabase_api_domain }}"

@@ -20,6 +20,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.publ
     find_port_faults,
     read_ports,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.sign_up import find_sign_up_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import secret_names
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import (
@@ -28,6 +29,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values
     MIN_SIGNING_LENGTH,
     find_token_faults,
     find_value_faults,
+    is_published,
 )
 
 GATEWAYS = ("envoy", "kong")
@@ -75,6 +77,7 @@ class Inventory:
     apps: Mapping[str, Any] = field(default_factory=dict)
     app_keys: tuple[str, ...] = ()
     images: Mapping[str, Any] = field(default_factory=dict)
+    other_images: Mapping[str, Any] = field(default_factory=dict)
     require_digests: bool = False
     domains: Mapping[str, Any] = field(default_factory=dict)
     email: str = ""
@@ -106,8 +109,10 @@ def find_faults(inventory: Inventory) -> list[Fault]:
         find_published_port_faults,
         find_secret_faults,
         find_placeholder_faults,
+        find_published_faults,
         find_front_end_faults,
         find_gateway_faults,
+        find_auth_faults,
     )
     return list(dict.fromkeys(fault for check in checks for fault in check(inventory)))
 
@@ -167,6 +172,8 @@ def find_image_reference_faults(inventory: Inventory) -> Iterator[Fault]:
     """Images by themselves, then those that only an entry names."""
     for name, reference in inventory.images.items():
         yield from find_image_faults(f"image {name}", _text(reference), inventory.require_digests)
+    for variable, reference in inventory.other_images.items():
+        yield from find_image_faults(variable, _text(reference), inventory.require_digests)
     listed = {_text(reference) for reference in inventory.images.values()}
     for _name, where, entry in inventory.entries():
         if isinstance(entry, Mapping) and _text(entry.get("image")) not in listed:
@@ -184,6 +191,11 @@ def find_domain_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, f"{domain!r} is not a domain", "write it in lower case without https:// and path")
         elif real and EXAMPLE_DOMAIN.search(domain):
             yield Fault(where, f"{domain} is an example", "set it to a domain of yours")
+    api, studio = (_text(inventory.domains.get(purpose)) for purpose in ("api", "studio"))
+    if api and api == studio and {"kong", "studio"} <= set(inventory.services):
+        # Of Kong's routes those that name a host go first, whatever their paths; Envoy has the API's paths first.
+        cause = "it equals domain api, and Kong would serve the dashboard on the API's paths"
+        yield Fault("domain studio", cause, "give the dashboard a name of its own, or choose envoy")
     match = EMAIL.fullmatch(inventory.email)
     if not inventory.email:
         if inventory.tls == "acme":
@@ -244,6 +256,21 @@ def find_placeholder_faults(inventory: Inventory) -> Iterator[Fault]:
         mentioned = {name for _path, text in front_ends.texts(entry) for name in secret_names(text)}
         for name in sorted(mentioned - known):
             yield Fault(where, f"nobody makes or gives secret {name}", suggest(name, known, MAKE_SECRET))
+
+
+def find_published_faults(inventory: Inventory) -> Iterator[Fault]:
+    """Supabase's example keys and passwords where they are written out in place of a secret's name."""
+    for _name, where, entry in inventory.entries():
+        for path, text in front_ends.texts(entry):
+            # Shorter ones are words that mean something else too, such as the name of a database.
+            if len(text) >= MIN_LENGTH and is_published(text):
+                yield Fault(where, f"its {path} holds an example that Supabase published", "write ${secret:NAME}")
+
+
+def find_auth_faults(inventory: Inventory) -> Iterator[Fault]:
+    """Settings of Auth that lock everybody out."""
+    if "auth" in inventory.services:
+        yield from find_sign_up_faults("service auth", inventory.catalog.get("auth"))
 
 
 def find_front_end_faults(inventory: Inventory) -> Iterator[Fault]:

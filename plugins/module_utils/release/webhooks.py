@@ -55,7 +55,8 @@ def find_webhook_faults(webhook: Webhook, secrets: Mapping[str, str]) -> list[Fa
     faults = []
     lacking = sorted({webhook.secret, *secret_names(headers)} - secrets.keys())
     if lacking:
-        faults.append(Fault(where, f"the store lacks {', '.join(lacking)}", "run site.yml first"))
+        remedy = "declare it in supabase_secrets and run site.yml"
+        faults.append(Fault(where, f"the store lacks {', '.join(lacking)}", remedy))
     if "{body}" not in webhook.signed:
         faults.append(Fault(where, "what is signed leaves out {body}", "write {body} where the body belongs"))
     if "{signature}" not in headers:

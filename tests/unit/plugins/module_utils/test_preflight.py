@@ -7,11 +7,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
+import yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import inventory as preflight_inventory
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import Inventory, find_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
 
+ROOT = Path(preflight_inventory.__file__).parents[3]
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 DIGEST = "@sha256:" + "0a" * 32
 KEY = "Jt4fVq8ZkP2sXw6BnR9cLd3MhG7yTe5A"
@@ -34,7 +38,9 @@ def service(name, **more):
 
 CATALOG = {
     "db": service("db", environment={"POSTGRES_PASSWORD": "${secret:postgres_password}"}),
-    "auth": service("auth", depends_on={"db": {"condition": "service_healthy"}}),
+    "auth": service(
+        "auth", environment={"GOTRUE_SMTP_HOST": "smtp.acme.test"}, depends_on={"db": {"condition": "service_healthy"}}
+    ),
     "rest": service("rest", depends_on=["db"], ports=["127.0.0.1:3001:3001"]),
     "envoy": service("envoy", files={"/etc/envoy.yaml": {"content": "key: ${secret:anon_key}"}}),
     "kong": service("kong"),
@@ -43,6 +49,9 @@ CATALOG = {
     "caddy": service("caddy", ports=["80:80", "443:443"]),
     "studio": service("studio", depends_on={"analytics": {"required": False}}),
 }
+# Of every local stack that Supabase's CLI starts.
+PUBLISHED_KEY = "sb_secret_" + "N7UND0UgjKTVK-Uodkm0Hg" + "_xSvEMPvz"
+UNSIGNED = ".".join(["eyJhbGciOiJub25lIn0", token("anon").split(".")[1], ""])
 WEB = service("web", public=True, environment={"SUPABASE_KEY": "${secret:anon_key}", "PORT": 8080})
 CLEAN = Inventory(
     now=NOW,
@@ -76,6 +85,14 @@ def app(**more):
 
 def catalog(**entries):
     return {"catalog": {**CATALOG, **entries}}
+
+
+def auth(**environment):
+    return catalog(auth=service("auth", environment=environment))
+
+
+def one_domain(*more, **changes):
+    return {**chosen(*more, **changes), "domains": {"api": "api.acme.test", "studio": "api.acme.test"}}
 
 
 def secrets(**values):
@@ -115,6 +132,10 @@ CASES = [
     ({"domains": {"api": "https://a.test/"}}, "domain api: 'https://a.test/' is not a domain"),
     ({"domains": {"api": "-a.test"}}, "domain api: '-a.test' is not a domain"),
     ({"domains": {"api": "api.example.com"}}, "domain api: api.example.com is an example"),
+    (one_domain("kong", without=["envoy"]), "domain studio: it equals domain api, and Kong would serve the dashboard"),
+    ({"other_images": {"caddy_image": "caddy:2"}}, "caddy_image: caddy:2 has no digest"),
+    ({"other_images": {"caddy_image": "caddy"}, "require_digests": False}, "caddy_image: caddy is another image every"),
+    ({"other_images": {"caddy_image": ""}}, "caddy_image: it has no reference"),
     ({"email": ""}, "email: it is missing"),
     ({"email": "ops"}, "email: 'ops' is not an address"),
     ({"email": "ops@example.com"}, "email: ops@example.com is an example"),
@@ -130,11 +151,29 @@ CASES = [
     (secrets(realtime_db_enc_key=OTHER), "secret realtime_db_enc_key: its value has 32 characters where exactly 16"),
     (secrets(secret_key_base=OTHER), "secret secret_key_base: its value has 32 characters, fewer than 64"),
     (secrets(x="aaaaaaaaaaaaaaaaaaaa"), "secret x: its value is easy to guess"),
+    (secrets(x="abcdefghijklmnopqrstuvwxyz012345"), "secret x: its value is easy to guess"),
+    (secrets(x="Zq8-Zq8-Zq8-Zq8-Zq8-"), "secret x: its value is easy to guess"),
+    (secrets(x="0101101001011010110100101"), "secret x: its value is easy to guess"),
+    (secrets(x="Acme-Password-2026-prod"), "secret x: its value is easy to guess"),
     (secrets(x="with a blank " + OTHER), "secret x: its value contains a space"),
     (secrets(x=OTHER, y=OTHER), "secret y: its value equals that of x"),
+    (secrets(x=KEY), "secret x: its value equals that of jwt_secret"),
+    (secrets(secret_key=PUBLISHED_KEY), "secret secret_key: its value is an example that Supabase published"),
+    (app(environment={"KEY": PUBLISHED_KEY}, public=False), "app web: its environment.KEY holds an example that"),
+    (app(build={"args": {"KEY": PUBLISHED_KEY}}, public=False), "app web: its build.args.KEY holds an example that"),
+    (
+        catalog(db=service("db", environment={"DB_ENC_KEY": "supabase" + "realtime"})),
+        "service db: its environment.DB_ENC_KEY holds an example that Supabase published; write ${secret:NAME}",
+    ),
     (secrets(realtime_db_enc_key="supabase" + "realtime"), "its value is an example that Supabase published"),
     (secrets(anon_key=token("anon", key=OTHER)), "secret anon_key: its signature is not that of jwt_secret"),
     (secrets(anon_key=token("service_role", aud="x")), "secret anon_key: its claim role is not 'anon'"),
+    (secrets(service_role_key=token("anon", aud="x")), "secret service_role_key: its claim role is not 'service_role'"),
+    (secrets(service_role_key=token("service_role", key=OTHER)), "secret service_role_key: its signature is not that"),
+    (secrets(service_role_key=token("service_role", iss="supabase-demo")), "service_role_key: its claim iss is not"),
+    (secrets(service_role_key=token("service_role", days=-1)), "secret service_role_key: it expired 1 days ago"),
+    (secrets(anon_key=token("anon", exp=None)), "secret anon_key: it never expires"),
+    (secrets(anon_key=UNSIGNED), "secret anon_key: its signature is not that of jwt_secret"),
     (secrets(anon_key=token("anon", iss="other")), "secret anon_key: its claim iss is not 'supabase'"),
     (secrets(anon_key=token("anon", days=-5)), "secret anon_key: it expired 5 days ago"),
     (secrets(anon_key="not-a-token-but-long-enough"), "secret anon_key: it is not a JSON Web Token"),
@@ -149,6 +188,8 @@ CASES = [
         "app web: it is public and its environment.A holds secret service_role_key",
     ),
     (app(environment={"A": "${secret:postgres_password}"}), "environment.A holds secret postgres_password"),
+    (app(environment={"A": "${secret:jwt_keys}"}), "app web: it is public and its environment.A holds secret jwt_keys"),
+    (app(build={"args": {"A": "${secret:api_keys}"}}), "its build.args.A holds secret api_keys"),
     (app(environment={"SUPABASE_SERVICE_ROLE_KEY": "x"}), "holds the name of a secret key"),
     (app(environment={"SUPABASE_SECRET_KEY": "x"}), "holds the name of a secret key"),
     (app(build={"args": ["JWT_SECRET=x"]}), "its build.args holds the name of a secret key"),
@@ -160,6 +201,16 @@ CASES = [
     (
         app(files={"/c.js": {"content": f"const k = '{KEY}'"}}),
         "files./c.js.content holds the value of secret jwt_secret",
+    ),
+    (auth(), "service auth: who signs up has to confirm an address and no mail server is set"),
+    (auth(GOTRUE_SMTP_HOST=""), "set stack_smtp.host, or stack_email_autoconfirm: true, or stack_signup: false"),
+    (
+        auth(GOTRUE_SMTP_HOST=None, GOTRUE_DISABLE_SIGNUP=False, GOTRUE_MAILER_AUTOCONFIRM="False"),
+        "so nobody could ever",
+    ),
+    (
+        auth(GOTRUE_EXTERNAL_GOOGLE_ENABLED="false", GOTRUE_EXTERNAL_EMAIL_ENABLED="true"),
+        "so nobody could ever sign in",
     ),
 ]
 
@@ -186,6 +237,18 @@ ALLOWED = [
     app(public=False, environment={"DB_PASSWORD": "${secret:postgres_password}"}),
     app(files={"/help.html": {"content": "Never paste a service_role key here."}}),
     app(depends_on=["web"]),
+    one_domain(),
+    one_domain("kong", without=["envoy", "studio"]),
+    {"other_images": {"caddy_image": image("caddy")}},
+    app(environment={"DATABASE": "postgres"}),
+    auth(GOTRUE_DISABLE_SIGNUP="True"),
+    auth(GOTRUE_MAILER_AUTOCONFIRM=True),
+    auth(GOTRUE_HOOK_SEND_EMAIL_ENABLED="true"),
+    auth(GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED="True"),
+    auth(GOTRUE_EXTERNAL_GOOGLE_ENABLED="true"),
+    auth(GOTRUE_EXTERNAL_EMAIL_ENABLED="false"),
+    catalog(auth=service("auth", env_file=["auth.env"])),
+    {**auth(), **chosen(without=["auth"])},
     {"services": tuple(name for name in CLEAN.services if name != "envoy") + ("kong",)},
 ]
 
@@ -193,6 +256,17 @@ ALLOWED = [
 @pytest.mark.parametrize("changes", ALLOWED)
 def test_what_is_allowed(changes):
     assert lines(**changes) == []
+
+
+def test_no_secret_of_the_platform_is_for_a_front_end():
+    """Whatever its name: the role's own secrets, and those that module signing_keys computes."""
+    role = ROOT / "roles" / "stack"
+    made = yaml.safe_load((role / "defaults/main/secrets.yml").read_text(encoding="utf-8"))["stack_secrets"]
+    computed = yaml.safe_load((role / "vars/main/keys.yml").read_text(encoding="utf-8"))["__stack_ring_secrets"]
+    names = {secret["name"] for secret in made} | set(computed)
+    found = lines(known_secrets=tuple(names), **app(environment={name: f"${{secret:{name}}}" for name in names}))
+    refused = {name for name in names if any(f"holds secret {name};" in line for line in found)}
+    assert names - refused == {"anon_key", "publishable_key"}
 
 
 def ten_faults():
