@@ -128,7 +128,8 @@ options:
   gateway:
     description:
       - Controls of the gateway, by the names of role C(stack)'s variables without C(stack_gateway_).
-      - C(limits) are the C(rate_limits) that each route has of its own, by the route's name.
+      - C(limits) are the C(rate_limits) that each route has of its own, by the route's name; C(known) the paths of
+        Supabase's routes, by name.
       - Where C(kong) is among O(services), what it cannot do is a fault. Envoy can do all.
     type: dict
     default: {}

@@ -117,10 +117,10 @@ def test_gates(gateway, ring):
     assert gateway.ask("/api/mcp", **login).status == 403
 
 
-def upgraded(gateway, key):
+def upgraded(gateway, key, path="/realtime/v1/websocket"):
     connection = gateway.connect()
     connection.sendall(
-        f"GET /realtime/v1/websocket?apikey={key} HTTP/1.1\r\nhost: api.lab.test\r\nconnection: upgrade\r\n"
+        f"GET {path}?apikey={key} HTTP/1.1\r\nhost: api.lab.test\r\nconnection: upgrade\r\n"
         "upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
     )
     assert read_answer(connection).status == 101
@@ -329,7 +329,11 @@ def test_maintenance(gateway, ring, publish):
     assert (away.status, away.headers["retry-after"]) == (503, "300")
     assert away.data == {"message": "The platform is being maintained."}
     assert gateway.ask("/rest/v1/t", apikey=key, x_forwarded_for="198.51.100.7").status == 200
-    publish(stack_gateway_routes=[{"route": "storage", "maintenance": True}])
+    publish(
+        stack_gateway_routes=[{"route": "storage", "maintenance": True}],
+        stack_gateway_maintenance_message="Zurück um 9",
+    )
+    assert gateway.ask("/storage/v1/object/a").data == {"message": "Zurück um 9"}
     assert gateway.ask("/storage/v1/object/a").status == 503
     assert gateway.ask("/rest/v1/t", apikey=key).status == 200
 
@@ -522,6 +526,35 @@ def test_the_log_holds_no_key(gateway, ring):
     assert (line["path"], line["route"], line["status"]) == ("/rest/v1/t", "rest", 200)
     for name in ("publishable_key", "secret_key", "anon_key", "service_role_key", "anon_token", "service_role_token"):
         assert ring[0][name] not in log, name
+
+
+def test_own_services_with_the_same_controls(gateway, ring, publish):
+    secrets, token, _hostile = ring
+    key, here = secrets["publishable_key"], {"host": gateway.machine, "port": gateway.service_port}
+    publish(
+        stack_gateway_services=[
+            {"name": "billing", "path": "/billing/v1/", "gate": "key", **here},
+            {"name": "cms", "path": "/cms/", "rewrite": "/site/", "gate": "open", **here},
+            {"name": "chat", "path": "/chat/", "gate": "key", "websocket": True, **here},
+            {"name": "later", "path": "/later/", "gate": "open", "host": "later.invalid", "port": 1},
+        ],
+        stack_gateway_routes=[
+            {"route": "billing", "methods": ["GET"], "rate_limits": {"user": {"requests": 2, "seconds": 3600}}},
+            {"route": "later", "retries": 0},
+        ],
+    )
+    seen = gateway.ask("/billing/v1/invoices?a=b", apikey=key)
+    assert (seen.status, seen.data["path"]) == (200, "/invoices?a=b")
+    assert seen.data["headers"]["authorization"] == "Bearer " + secrets["anon_token"]
+    assert gateway.ask("/billing/v1/invoices").status == 401
+    assert gateway.ask("/billing/v1/invoices", "DELETE", apikey=key).status == 405
+    alice = {"apikey": key, "authorization": "Bearer " + token("alice")}
+    assert [gateway.ask("/billing/v1/i", **alice).status for _ in range(3)] == [200, 200, 429]
+    assert gateway.ask("/cms/page").data["path"] == "/site/page"
+    assert gateway.ask("/later/x").status == 503
+    with upgraded(gateway, key, "/chat/") as socket:
+        assert echoes(socket)
+    assert gateway.ask("/rest/v1/todos", apikey=key).status == 200
 
 
 def test_a_small_platform_and_a_dashboard_below_the_api(gateway, ring, publish):

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.gateway import find_control_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.image_references import find_image_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.kong import find_kong_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.published_ports import (
@@ -143,7 +144,8 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
 
 
 def find_gateway_faults(inventory: Inventory) -> Iterator[Fault]:
-    """Controls that the chosen gateway cannot exercise; Envoy can do all."""
+    """Controls that make no sense, and those that the chosen gateway cannot exercise; Envoy can do all."""
+    yield from find_control_faults(inventory.gateway)
     if "kong" in inventory.services:
         yield from find_kong_faults(inventory.gateway)
 
