@@ -14,7 +14,6 @@ import re
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -71,19 +70,13 @@ class Vault(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def running_vault(entries):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Vault) as vault:
-        vault.entries, vault.asked = entries, []
-        threading.Thread(target=vault.serve_forever, daemon=True).start()
-        yield vault
-        vault.shutdown()
-
-
 @pytest.fixture
 def vault():
-    with running_vault({"supabase/prod": dict(GIVEN)}) as vault:
-        yield vault
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vault) as server:
+        server.entries, server.asked = {"supabase/prod": dict(GIVEN)}, []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture
