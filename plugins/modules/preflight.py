@@ -17,8 +17,8 @@ description:
   - Looked for are services that are unknown, miss one they depend on or exclude one another, entries that Compose would
     not understand, malformed, floating or undigested images, domains and addresses that are missing, malformed or
     examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
-  - A dashboard on the API's own domain is refused with Kong, and so is an Auth where who signs up could never sign in,
-    since addresses have to be confirmed and no mail can be sent.
+  - An Auth where who signs up could never sign in, since addresses have to be confirmed and no mail can be sent, is
+    refused.
   - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
     position. What needs a database to be judged, such as whether a table exists, is not looked at.
   - Controls of the gateway are refused where Kong is chosen and cannot exercise them.

@@ -193,11 +193,6 @@ def find_domain_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, f"{domain!r} is not a domain", "write it in lower case without https:// and path")
         elif real and EXAMPLE_DOMAIN.search(domain):
             yield Fault(where, f"{domain} is an example", "set it to a domain of yours")
-    api, studio = (_text(inventory.domains.get(purpose)) for purpose in ("api", "studio"))
-    if api and api == studio and {"kong", "studio"} <= set(inventory.services):
-        # Of Kong's routes those that name a host go first, whatever their paths; Envoy has the API's paths first.
-        cause = "it equals domain api, and Kong would serve the dashboard on the API's paths"
-        yield Fault("domain studio", cause, "give the dashboard a name of its own, or choose envoy")
     match = EMAIL.fullmatch(inventory.email)
     if not inventory.email:
         if inventory.tls == "acme":
