@@ -207,9 +207,9 @@ def read_answer(connection: socket.socket) -> Answer:
         if not data:
             return Answer(0, {}, content)
         content += data
-    head, _, body = content.partition(b"\r\n\r\n")
+    head, _blank, body = content.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    headers = {name.lower(): value for name, _colon, value in (line.partition(": ") for line in lines)}
     if "content-length" in headers:
         while len(body) < int(headers["content-length"]) and (data := connection.recv(65536)):
             body += data

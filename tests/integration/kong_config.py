@@ -125,7 +125,7 @@ def _compare(where: str, value: Any, wanted: Any) -> Iterator[str]:
     elif isinstance(wanted, set):
         if value not in wanted:
             yield f"{where}: {value!r} is none of {sorted(wanted)}"
-    elif type(value) is not wanted:
+    elif not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         yield f"{where}: {value!r} is not a {wanted.__name__}"
 
 
@@ -180,7 +180,7 @@ class Kong:
         luajit = shutil.which("luajit")
         if luajit is None:
             pytest.fail("luajit is missing: scripts/tools installs it")
-        bare, _, query = path.partition("?")
+        bare, _mark, query = path.partition("?")
         request = {
             "method": method,
             "path": bare,
@@ -205,9 +205,9 @@ def read_outcome(text: str) -> Outcome:
     facts: dict[str, str] = {}
     headers: dict[str, str] = {}
     for line in text.splitlines():
-        name, _, value = line.partition("\t")
+        name, _tab, value = line.partition("\t")
         if name == "header":
-            key, _, value = value.partition("\t")
+            key, _tab, value = value.partition("\t")
             headers[key] = value
         else:
             facts[name] = value

@@ -191,7 +191,7 @@ async def hold_websockets(gateway, key, count, meanwhile):
             writer.close()
             return answer == b"ping"
 
-    opened = await asyncio.gather(*(open_one() for _ in range(count)))
+    opened = await asyncio.gather(*(open_one() for _turn in range(count)))
     await asyncio.to_thread(meanwhile)
     return sum(await asyncio.gather(*(answers(*each) for each in opened)))
 
@@ -237,7 +237,7 @@ def test_bad_files_are_refused_and_the_former_keep_serving(gateway, ring, publis
         "address_limits",
     ):
         assert subscription in str(refusal.value)
-    assert ".tokens" not in str(refusal.value).split(";")[0]
+    assert ".tokens" not in str(refusal.value).partition(";")[0]
     assert gateway.ask("/rest/v1/todos", apikey=ring[0]["publishable_key"]).status == 200
     assert gateway.ask("/rest/v1/todos").status == 401
 
@@ -261,7 +261,7 @@ def test_each_address_and_each_user_has_a_limit_of_its_own(gateway, ring, publis
             gateway.ask("/rest/v1/todos", apikey=key, authorization=forged, x_forwarded_for=f"203.0.113.{n}").status
             == 200
         )
-    assert [ask(address="203.0.113.77") for _ in range(22)] == [200] * 20 + [429] * 2
+    assert [ask(address="203.0.113.77") for _turn in range(22)] == [200] * 20 + [429] * 2
     assert ask(address="203.0.113.78") == 200
     # The whole network of an IPv6 client counts as one address.
     assert [ask(address=f"2001:db8::{n:x}") for n in range(22)] == [200] * 20 + [429] * 2
@@ -401,7 +401,7 @@ def test_headers_and_origins(gateway, ring, publish):
 def test_concurrency_and_ejection(gateway, ring, publish):
     key = ring[0]["publishable_key"]
     publish(stack_gateway_routes=[{"route": "rest", "concurrency": 1, "retries": 0}])
-    slow = [gateway.connect() for _ in range(8)]
+    slow = [gateway.connect() for _turn in range(8)]
     for connection in slow:
         connection.sendall(f"GET /rest/v1/t HTTP/1.1\r\nhost: a\r\napikey: {key}\r\nx-wait: 0.5\r\n\r\n".encode())
     assert gateway.ask("/auth/v1/user", apikey=key).status == 200, "another service is not concerned"
@@ -410,7 +410,7 @@ def test_concurrency_and_ejection(gateway, ring, publish):
         connection.close()
     ejecting = {"route": "rest", "ejection_failures": 3, "ejection_seconds": 2, "retries": 0}
     publish(stack_gateway_routes=[ejecting])
-    assert [gateway.ask("/rest/v1/t", apikey=key, x_status="503").status for _ in range(3)] == [503] * 3
+    assert [gateway.ask("/rest/v1/t", apikey=key, x_status="503").status for _turn in range(3)] == [503] * 3
     before = len(gateway.asked)
     assert gateway.ask("/rest/v1/t", apikey=key).status == 503
     assert len(gateway.asked) == before, "the service is left alone"
@@ -496,7 +496,7 @@ def test_slow_bodies_are_ended_and_hold_up_nobody(gateway, ring, publish):
     key = ring[0]["publishable_key"]
     publish(stack_gateway_timeout=1)
     head = f"POST /rest/v1/t HTTP/1.1\r\nhost: a\r\napikey: {key}\r\ncontent-length: 100\r\n\r\nx"
-    connections = [gateway.connect() for _ in range(50)]
+    connections = [gateway.connect() for _turn in range(50)]
     for connection in connections:
         connection.sendall(head.encode())
     assert gateway.ask("/auth/v1/user", apikey=key).status == 200
@@ -549,7 +549,7 @@ def test_own_services_with_the_same_controls(gateway, ring, publish):
     assert gateway.ask("/billing/v1/invoices").status == 401
     assert gateway.ask("/billing/v1/invoices", "DELETE", apikey=key).status == 405
     alice = {"apikey": key, "authorization": "Bearer " + token("alice")}
-    assert [gateway.ask("/billing/v1/i", **alice).status for _ in range(3)] == [200, 200, 429]
+    assert [gateway.ask("/billing/v1/i", **alice).status for _turn in range(3)] == [200, 200, 429]
     assert gateway.ask("/cms/page").data["path"] == "/site/page"
     assert gateway.ask("/later/x").status == 503
     with upgraded(gateway, key, "/chat/") as socket:

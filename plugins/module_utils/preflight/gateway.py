@@ -115,9 +115,9 @@ def _find_service_faults(own: Sequence[Mapping[str, Any]], known: Mapping[str, s
         paths[path] = name
 
 
-def _covers(taken: str, path: str) -> bool:
+def _covers(above: str, below: str) -> bool:
     """Whether everything below one path goes to the route of the other."""
-    return f"{path.rstrip('/')}/".startswith(f"{taken.rstrip('/')}/")
+    return f"{below.rstrip('/')}/".startswith(f"{above.rstrip('/')}/")
 
 
 def _below(value: Any, least: int) -> bool:
