@@ -89,6 +89,15 @@ options:
       password:
         description: Its password, where the host has no store.
         type: str
+      login_secret:
+        description:
+          - Name of a secret of kind C(turn), if the password is to change with no connection refused. Two roles log in
+            for this one, its name with C(_a) and C(_b) behind it, and the secret says which is next. Needs
+            O(login_roles[].secret).
+          - They are members of this role and act as it (C(SET role)). Everything it may do stays with it; the limit and
+            the settings are theirs.
+          - Where this role itself could log in before, it still can until O(close_former).
+        type: str
       connection_limit:
         description: How many connections it may have at once. Left as it is where this is not given.
         type: int
@@ -103,6 +112,13 @@ options:
         type: list
         elements: str
         default: []
+  close_former:
+    description:
+      - For roles with O(login_roles[].login_secret) only the one whose turn it is logs in from now on. Open sessions go
+        on.
+      - To be said when everything that logs in has been deployed.
+    type: bool
+    default: false
   secrets_dir:
     description: Folder on the host that holds the secrets, one file each.
     type: path
@@ -132,6 +148,23 @@ EXAMPLES = r"""
         access:
           - {role: billing_service, levels: [write, execute]}
           - {role: reporting, levels: [read]}
+
+- name: A role whose password changes with no connection refused
+  groundwork.supabase.schema:
+    login_password_file: /etc/groundwork/secrets/postgres_password
+    login_roles:
+      - name: billing_service
+        secret: billing_service_password
+        login_secret: billing_service_login
+
+- name: When the service logs in with its new password
+  groundwork.supabase.schema:
+    login_password_file: /etc/groundwork/secrets/postgres_password
+    login_roles:
+      - name: billing_service
+        secret: billing_service_password
+        login_secret: billing_service_login
+    close_former: true
 
 - name: Nobody else may touch it
   groundwork.supabase.schema:
@@ -182,6 +215,11 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_r
     read_login_roles,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_roles import read_roles, without_login
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_turns import (
+    all_names,
+    check_logins,
+    take_turns,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import DeclaredSchema
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.plan import plan_schemas, unmanaged
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.scram import verifier
@@ -206,6 +244,7 @@ LOGIN_ROLE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "secret": {"type": "str", "no_log": False},
     "password": {"type": "str", "no_log": True},
+    "login_secret": {"type": "str", "no_log": False},
     "connection_limit": {"type": "int"},
     "settings": {"type": "dict", "default": {}},
     "member_of": {"type": "list", "elements": "str", "default": []},
@@ -219,36 +258,43 @@ ARGUMENTS: dict[str, Any] = {
         "default": [],
         "options": LOGIN_ROLE,
         "mutually_exclusive": [("secret", "password")],
+        "required_by": {"login_secret": ["secret"]},
     },
+    "close_former": {"type": "bool", "default": False},
     "secrets_dir": {"type": "path", "default": "/etc/groundwork/secrets", "no_log": False},
     **LOCK_ARGUMENTS,
     **LOGIN_ARGUMENTS,
 }
 
 
-def read_passwords(module: AnsibleModule) -> dict[str, str | None]:
-    """Passwords by role; None for a secret that is not there yet, in a dry run."""
+def read_logins(module: AnsibleModule, declared: list[LoginRole]) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Who logs in for the roles that take turns, and passwords by the role that logs in.
+
+    A password is None for a secret that is not there yet, in a dry run.
+    """
     roles = [role for role in module.params["login_roles"] if role["secret"] or role["password"]]
     stored = read_values(module.params["secrets_dir"]) if any(role["secret"] for role in roles) else {}
+    names = [role[key] for role in roles for key in ("secret", "login_secret") if role[key]]
+    missing = [name for name in names if name not in stored] if not module.check_mode else []
+    faults = [Fault(f"secret {name}", "the store lacks it", "declare it as a secret") for name in missing]
+    logins = check_logins(declared, {role["name"]: stored.get(role["login_secret"]) for role in roles})
     passwords: dict[str, str | None] = {}
-    faults = []
     for role in roles:
         password = stored.get(role["secret"]) if role["secret"] else role["password"]
-        passwords[role["name"]] = password
-        if password is None and not module.check_mode:
-            faults.append(Fault(f"secret {role['secret']}", "the store lacks it", "declare it as a secret"))
+        passwords[logins.get(role["name"], role["name"])] = password
         if password is not None and not password.isascii():
             cause = "its password has characters that are not ASCII"
             faults.append(Fault(f"role {role['name']}", cause, "give another password"))
     Faults.raise_all(faults)
-    return passwords
+    return logins, passwords
 
 
-def converge(module: AnsibleModule, schemas: list[DeclaredSchema], roles: list[LoginRole]) -> dict[str, Any]:
+def converge(module: AnsibleModule, schemas: list[DeclaredSchema], declared: list[LoginRole]) -> dict[str, Any]:
     params = module.params
-    passwords = read_passwords(module)
+    logins, passwords = read_logins(module, declared)
     with exclusive(params, module.check_mode) as connection:
-        live_roles = read_roles(connection, [role.name for role in roles])
+        live_roles = read_roles(connection, all_names(declared))
+        roles = take_turns(declared, logins, live_roles if params["close_former"] else None)
         # Logging in tells nothing of a role that does not exist yet, and costs the server a failure in its log.
         known = {name: text for name, text in passwords.items() if text is not None and name in live_roles}
         stale = {*without_login(params, known), *(passwords.keys() - known.keys())}

@@ -14,8 +14,8 @@ description:
   - Keeps a store of secrets on the host, one file each, which only root can read. One call takes the whole list.
   - A secret that nobody gives is made once with the operating system's randomness and never changed again. A secret
     with O(secrets[].value) is taken over, and taken over again when that value changes.
-  - Tokens and htpasswd lines are computed from other secrets, and again when those, their claims, their lifetime or
-    their user name changed. A token is renewed 30 days before it expires.
+  - Tokens, htpasswd lines and login names that take turns are computed from other secrets, and again when those, their
+    claims, their lifetime or their user name changed. A token is renewed 30 days before it expires.
   - An index beside the files says which secrets there have to be. When one of them is lost or damaged, the module
     refuses and makes no new one, since a database or encrypted data may depend on the lost one.
   - Everything that is wrong with the store, the list and the given values is reported at once, before anything is
@@ -54,9 +54,12 @@ options:
           - V(jwt) is a JSON Web Token over O(secrets[].claims), signed by O(secrets[].signing_secret) with HS256.
           - V(htpasswd) is a line for Envoy's basic authentication, the SHA-1 of O(secrets[].of) under
             O(secrets[].username).
+          - V(turn) is the name that goes with the password O(secrets[].of), and another one when that changes, so that
+            both work while services move; O(secrets[].username) with C(_a) or C(_b) behind it. Module
+            M(groundwork.supabase.schema) makes these roles.
           - V(opaque) is a value that somebody else made. It has to be given.
         type: str
-        choices: [password, hex, base64, jwt, htpasswd, opaque]
+        choices: [password, hex, base64, jwt, htpasswd, turn, opaque]
         default: password
       length:
         description:
@@ -97,10 +100,10 @@ options:
         type: int
         default: 1825
       of:
-        description: Name of the secret whose hash the htpasswd line holds. It is in this list or in the store.
+        description: Name of the password for V(htpasswd) and V(turn). It is in this list or in the store.
         type: str
       username:
-        description: User name of the htpasswd line.
+        description: User name of the htpasswd line, or what both login names begin with.
         type: str
       max_age:
         description:
@@ -112,7 +115,16 @@ options:
       - Names of secrets in the list that get a new value, and with them what is computed from those. It takes effect
         where services are deployed next.
       - Refused for what is O(secrets[].immutable), given or computed.
+      - A password with a login name that takes turns is kept where its last value is not O(delivered) yet, and
+        RV(under_way) names it. Deploy everything first.
       - Every run makes new values, so give names once. RV(overdue) has those that are due.
+    type: list
+    elements: str
+    default: []
+  delivered:
+    description:
+      - Names of V(turn) secrets in the store. Everything that uses them has been deployed as they are now, so the next
+        new password gets the other login name.
     type: list
     elements: str
     default: []
@@ -160,6 +172,18 @@ EXAMPLES = r"""
     secrets:
       - {name: redis_password, max_age: 90}
     rotate: [redis_password]
+
+- name: A new password for a service, and the login name whose turn it is
+  groundwork.supabase.secret:
+    secrets:
+      - {name: billing_password}
+      - {name: billing_login, kind: turn, of: billing_password, username: billing}
+    rotate: [billing_password]
+
+- name: When the service runs with them
+  groundwork.supabase.secret:
+    secrets: []
+    delivered: [billing_login]
 
 - name: Read the anonymous key
   groundwork.supabase.secret:
@@ -211,6 +235,12 @@ overdue:
   type: list
   elements: str
   sample: [redis_password]
+under_way:
+  description: Secrets of O(rotate) that were kept, since their last value is not O(delivered) yet.
+  returned: success
+  type: list
+  elements: str
+  sample: [billing_password]
 encoded:
   description:
     - Values of the secrets named in O(return_values), in Base64 as M(ansible.builtin.slurp) does it. Ansible would
@@ -230,6 +260,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan i
     KINDS,
     Secret,
     describe,
+    find_delivery_faults,
     new_values,
     plan,
 )
@@ -260,17 +291,26 @@ def encode(names: list[str], values: dict[str, str], write: bool) -> dict[str, s
     return {name: base64.b64encode(values[name].encode()).decode() for name in names if name in values}
 
 
-def run(params: dict[str, Any], write: bool) -> dict[str, Any]:
+def run(params: dict[str, Any], write: bool, dry: bool) -> dict[str, Any]:
+    """dry: what an earlier task would have made may be missing."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
     store = SecretStore(params["path"])
     contents = store.read(params["witnesses"])
     declared = [Secret(**entry) for entry in params["secrets"]]
     steps = plan(declared, contents.secrets, now, contents.faults, params["rotate"])
-    result = describe(steps, contents.secrets, contents.repairs, now)
+    Faults.raise_all([] if dry else find_delivery_faults(params["delivered"], contents.secrets))
+    renewed = {step.secret.name for step in steps if step.state != "kept"}
+    delivered = [
+        name
+        for name, secret in contents.secrets.items()
+        if name in params["delivered"] and name not in renewed and secret.is_under_way
+    ]
+    notes = [*contents.repairs, *(f"{name}: delivered" for name in delivered)]
+    result = describe(steps, contents.secrets, notes, now)
     values = {name: secret.value for name, secret in contents.secrets.items()}
     if result["changed"] and write:
         written = new_values(steps, contents.secrets, now, os.urandom)
-        store.write(contents, steps, written, now)
+        store.write(contents, steps, written, now, delivered)
         values.update(written)
     if params["return_values"]:
         result["encoded"] = encode(params["return_values"], values, write or not result["changed"])
@@ -289,21 +329,24 @@ def main() -> None:
                 "options": SECRET_ARGUMENTS,
             },
             "rotate": {"type": "list", "elements": "str", "default": []},
+            "delivered": {"type": "list", "elements": "str", "default": []},
             "witnesses": {"type": "list", "elements": "path", "default": []},
             "return_values": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     try:
-        result = run(module.params, write=False)
+        result = run(module.params, write=False, dry=module.check_mode)
         if result["changed"] and not module.check_mode:
             # Read again under the lock: another run may have been first.
             with SecretStore(module.params["path"]).lock():
-                result = run(module.params, write=True)
+                result = run(module.params, write=True, dry=False)
     except GroundworkError as error:
         module.fail_json(msg=str(error))
     if result["overdue"]:
         module.warn(f"older than their max_age: {', '.join(result['overdue'])}; rotate them")
+    if result["under_way"]:
+        module.warn(f"kept, since services are still on their way to the last value: {', '.join(result['under_way'])}")
     module.exit_json(**result)
 
 

@@ -163,11 +163,15 @@ def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, la
 
     # Passwords of the database: killed where the store has them and nobody else, and in the middle of a deployment.
     passwords = {role: secret(name) for role, name in PASSWORDS.items()}
+    passwords[secret("tenant_app_login")] = secret("tenant_app_password")
     kill_play("Make new values", 3, "playbooks/rotate_secrets.yml")
     kill_play("Deploy the release", 3, "playbooks/rotate_secrets.yml")
     play("playbooks/rotate_secrets.yml")
-    for role, name in PASSWORDS.items():
-        assert can_log_in(node1, role, secret(name)) and not can_log_in(node1, role, passwords[role])
+    assert secret("tenant_app_login") not in passwords
+    for role, name in {**PASSWORDS, secret("tenant_app_login"): "tenant_app_password"}.items():
+        assert can_log_in(node1, role, secret(name)), role
+    for role, password in passwords.items():
+        assert not can_log_in(node1, role, password), role
     # A deployment in the middle counts as a part of the walk, and the second changes nothing.
     assert play("site.yml").changed == 0
 

@@ -320,3 +320,152 @@ def test_a_dry_run_before_the_server_exists(run, database):
         "nothing was changed" in run("schema", arguments).error
         or "check that it runs" in run("schema", arguments).error
     )
+
+
+BILLING = {"name": "its_billing", "secret": "password", "login_secret": "login", "connection_limit": 9}
+WHO = "select session_user::text, current_user::text, current_setting('statement_timeout')"
+REFUSED = "password authentication failed|is not permitted to log in"
+
+
+def turns(database, folder, login, password, **more):
+    secrets = folder({"login": login, "password": password})
+    role = {**BILLING, "settings": {"statement_timeout": "15s"}, "member_of": ["its_group"]}
+    return {"login_roles": [{"name": "its_group"}, role], **secrets, **database.login, **more}
+
+
+def logs_in(database, user, password):
+    try:
+        database.connect(user, password=password).close()
+    except psycopg.OperationalError as error:
+        assert any(words in str(error) for words in REFUSED.split("|")), error
+        return False
+    return True
+
+
+def test_a_password_changes_while_both_log_in_and_then_the_former_is_closed(run, server, database, store):
+    one, two = PASSWORDS.values()
+    arguments = turns(database, store, "its_billing_a", one)
+    schema = {"name": "its", "access": [{"role": "its_billing", "levels": ["write"]}]}
+    first = {**arguments, "schemas": [schema], "exact": True}
+    planned = run("schema", first, "--check", "--diff")
+    assert planned.changed and "role its_billing_a" in planned.output
+    made = run("schema", first, "-vvv", "--diff")
+    assert made.changed and made.result["queries"] == planned.result["queries"]
+    assert not run("schema", first).changed and not run("schema", {**first, "close_former": True}).changed
+    assert stored(database, ["its_billing"]) == [("its_billing", False, None)]
+    with database.connect("its_billing_a", password=one) as connection:
+        assert connection.execute(WHO).fetchone() == ("its_billing_a", "its_billing", "15s")
+        # What a pooler does between two clients.
+        connection.execute("discard all")
+        assert connection.execute(WHO).fetchone() == ("its_billing_a", "its_billing", "15s")
+        assert connection.execute("select pg_has_role('its_group', 'usage')").fetchone() == (True,)
+        database.query(
+            "create table its.bills as select 1 as number; alter table its.bills enable row level security;"
+            "create policy p on its.bills to its_billing using (true)"
+        )
+        assert connection.execute("select number from its.bills").fetchall() == [(1,)]
+
+        # A new password comes with the other login, and the former one goes on.
+        other = {**first, **turns(database, store, "its_billing_b", two)}
+        planned = run("schema", other, "--check")
+        assert planned.changed and stored(database, ["its_billing_b"]) == []
+        second = run("schema", other, "-vvv", "--diff")
+        assert second.changed and second.result["queries"] == planned.result["queries"]
+        assert logs_in(database, "its_billing_a", one) and logs_in(database, "its_billing_b", two)
+        assert not logs_in(database, "its_billing_a", two)
+        assert not run("schema", other).changed
+
+        closing = {**other, "close_former": True}
+        planned = run("schema", closing, "--check", "--diff")
+        assert planned.changed and logs_in(database, "its_billing_a", one)
+        assert "-  login: yes" in planned.output and "+  login: no" in planned.output
+        closed = run("schema", closing)
+        assert closed.result["queries"] == ['alter role "its_billing_a" nologin'] == planned.result["queries"]
+        assert not run("schema", closing).changed and not run("schema", other).changed
+        assert not logs_in(database, "its_billing_a", one) and logs_in(database, "its_billing_b", two)
+        # Open sessions live on.
+        assert connection.execute("select number from its.bills").fetchall() == [(1,)]
+
+    # Back to the first, which gets the third password and the right to log in.
+    third = "Rz6wBq1TnUe8YvCk4DhM"
+    again = run("schema", turns(database, store, "its_billing_a", third))
+    assert again.result["queries"] == ["alter role \"its_billing_a\" login password '********'"]
+    assert logs_in(database, "its_billing_a", third) and logs_in(database, "its_billing_b", two)
+    assert not logs_in(database, "its_billing_a", one)
+    log = log_with(server, "SCRAM-SHA-256")
+    for password in (one, two, third):
+        assert all(password not in where for where in (log, made.output, second.output, again.output))
+
+
+def test_a_role_that_logs_in_itself_begins_to_take_turns(run, database, store):
+    password = PASSWORDS["one"]
+    secrets = {"secrets_dir": store({"password": password})["secrets_dir"], **database.login}
+    former = {"name": "its_billing", "secret": "password", "connection_limit": 5, "settings": {"work_mem": "8MB"}}
+    assert run("schema", {"login_roles": [former], **secrets}).changed
+    # A dry run comes before the store has the login as well.
+    planned = run("schema", {"login_roles": [BILLING], **secrets}, "--check")
+    assert planned.changed and 'create role "its_billing_a"' in " ".join(planned.result["queries"])
+
+    arguments = turns(database, store, "its_billing_a", password)
+    moved = run("schema", arguments)
+    assert moved.changed and not any('alter role "its_billing" ' in query for query in moved.result["queries"])
+    assert logs_in(database, "its_billing", password) and logs_in(database, "its_billing_a", password)
+    assert not run("schema", arguments).changed
+    closed = run("schema", {**arguments, "close_former": True})
+    assert closed.result["queries"] == ['alter role "its_billing" nologin']
+    assert not logs_in(database, "its_billing", password) and logs_in(database, "its_billing_a", password)
+    assert not run("schema", {**arguments, "close_former": True}).changed
+
+    # And back: it logs in itself again.
+    assert run("schema", {"login_roles": [former], **secrets}).changed and logs_in(database, "its_billing", password)
+
+
+@pytest.mark.parametrize("name", ["its with space", 'its "quo\'ted"', "ITS_Größe", "select"])
+def test_any_role_takes_turns(run, database, store, name):
+    arguments = turns(database, store, f"{name}_b", PASSWORDS["one"], close_former=True)
+    arguments["login_roles"][1]["name"] = name
+    assert run("schema", arguments).changed and not run("schema", arguments).changed
+    with database.connect(f"{name}_b", password=PASSWORDS["one"]) as connection:
+        assert connection.execute("select current_user::text").fetchone() == (name,)
+
+
+def test_turns_that_cannot_be_taken_are_refused(run, database, store):
+    arguments = turns(database, store, PASSWORDS["two"], PASSWORDS["one"])
+    refused = run("schema", arguments)
+    assert "role its_billing (login_roles[1].login_secret): that secret is neither its_billing_a" in refused.error
+    assert PASSWORDS["two"] not in refused.output
+    arguments = turns(database, store, "its_billing_a", PASSWORDS["one"])
+    arguments["login_roles"].append({"name": "its_billing_b"})
+    arguments["login_roles"][1]["settings"] = {"role": "postgres"}
+    refused = run("schema", arguments)
+    assert "role its_billing_b (login_roles[2]): it is declared twice" in refused.error
+    assert "the roles that log in for it have that one" in refused.error
+    missing = {"login_roles": [{**BILLING, "login_secret": "gone"}], **store({"password": "x"}), **database.login}
+    assert "secret gone: the store lacks it" in run("schema", missing).error
+    assert "required" in run("schema", {"login_roles": [{"name": "r", "login_secret": "login"}]}).error
+
+
+def test_who_logs_in_for_a_role_is_no_stranger_to_the_gates(run, database, store):
+    """What the advisor and the proof of isolation say of a service's table is the same with logins that take turns."""
+    role = {"name": "its_billing", "password": PASSWORDS["one"]}
+    schema = {"name": "its", "access": [{"role": "its_billing", "levels": ["write"]}]}
+    assert run("schema", {"schemas": [schema], "login_roles": [role], **database.login}).changed
+    database.query(
+        "create table its.bills (owner uuid);"
+        "alter table its.bills enable row level security, force row level security;"
+        "create policy service on its.bills to its_billing using (true) with check (true)"
+    )
+    users = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
+    tenants = [{"name": user, "claims": {"sub": user}, "owns": {"owner": user}} for user in users]
+
+    def judge():
+        advice = run("advisor", {"schemas": ["its"], **database.login}).result["findings"]
+        proof = run("isolation", {"schemas": ["its"], "tenants": tenants, "fail_on": "never", **database.login}).result
+        return advice, proof["attempts"]
+
+    before = judge()
+    assert before[1]
+    for login, password in zip(("its_billing_a", "its_billing_b"), PASSWORDS.values()):
+        arguments = turns(database, store, login, password)
+        assert run("schema", {**arguments, "schemas": [schema], "exact": True}).changed
+    assert judge() == before

@@ -182,3 +182,36 @@ def test_given_values_that_will_not_do_are_named_and_not_shown(keep, folder):
     assert "secret short: its value has 3 characters" in refused.error
     assert "secret quoted: its value contains a quotation mark" in refused.error
     assert not folder.exists()
+
+
+def test_a_login_takes_turns_with_each_password_that_was_delivered(keep, folder, run):
+    declared = [{"name": "password"}, {"name": "login", "kind": "turn", "of": "password", "username": "billing"}]
+
+    def login():
+        return read(folder)["login"]
+
+    def deliver(*options, **arguments):
+        return run("secret", {"path": str(folder), "secrets": [], "delivered": ["login"], **arguments}, *options)
+
+    # In a dry run what an earlier task would have made is not there.
+    assert not deliver("--check").changed
+    assert "secret login (delivered): the store has no login name that is called so" in deliver().error
+    assert keep(declared).changed and login() == "billing_a"
+    before = read(folder)
+    waiting = keep(declared, rotate=["password"])
+    assert not waiting.changed and waiting.result["under_way"] == ["password"] and "kept, since" in waiting.output
+    assert read(folder) == before
+
+    planned = deliver("--check", "--diff")
+    assert planned.changed and "+login: delivered" in planned.output
+    assert deliver().changed and not deliver().changed and not keep(declared).changed
+    planned = keep(declared, "--check", rotate=["password"])
+    assert planned.changed and states(planned) == {"password": "rotated", "login": "derived"}
+    assert read(folder) == before
+    rotated = keep(declared, rotate=["password"])
+    assert (
+        rotated.result["under_way"] == [] and login() == "billing_b" and read(folder)["password"] != before["password"]
+    )
+    assert not keep(declared).changed and deliver().changed
+    assert keep(declared, rotate=["password"]).changed and login() == "billing_a"
+    assert "it is computed from password; rotate password" in keep(declared, rotate=["login"]).error

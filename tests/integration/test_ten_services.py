@@ -23,12 +23,18 @@ def declared():
 
 
 @pytest.fixture(scope="module")
-def tasks(declared):
+def secrets(run, declared, tmp_path_factory):
+    """The store, as role stack makes it."""
+    folder = tmp_path_factory.mktemp("ten_services") / "secrets"
+    assert run("secret", {"path": str(folder), "secrets": declared["supabase_secrets"]}).changed
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tasks(declared, secrets):
     """Modules with their arguments, in the order in which role database calls them."""
-    roles = [dict(role) for role in declared["database_login_roles"]]
-    for role in roles:
-        role["password"] = role.pop("secret")
-    schemas = {"schemas": declared["database_schemas"], "exact": declared["database_exact"], "login_roles": roles}
+    roles = {"login_roles": declared["database_login_roles"], "secrets_dir": str(secrets)}
+    schemas = {"schemas": declared["database_schemas"], "exact": declared["database_exact"], **roles}
     tables = {"tables": declared["database_tables"], "undeclared": declared["database_undeclared_policies"]}
     return [("schema", schemas), ("migration", {"path": str(EXAMPLE / "migrations")}), ("rls", tables)]
 
@@ -42,7 +48,8 @@ def platform(run, server, declared, tasks):
     with server.connect() as connection:
         connection.execute("drop database ten_services with (force)")
         for role in declared["database_login_roles"]:
-            connection.execute(sql.SQL("drop role {}").format(sql.Identifier(role["name"])))
+            for name in (f"{role['name']}_a", role["name"]):
+                connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
 def acting_as(connection, role, **claims):
@@ -64,9 +71,10 @@ def test_every_table_has_row_level_security(platform):
     assert platform.query(open_) == []
 
 
-def test_a_service_logs_in_and_works_in_its_own_schema(server, platform, declared):
-    password = next(role["secret"] for role in declared["database_login_roles"] if role["name"] == "svc_fleet")
-    with server.connect(user="svc_fleet", password=password, dbname=platform.name) as fleet:
+def test_a_service_logs_in_and_works_in_its_own_schema(server, platform, secrets):
+    user, password = ((secrets / f"svc_fleet_{name}").read_text(encoding="ascii") for name in ("login", "password"))
+    with server.connect(user=user, password=password, dbname=platform.name) as fleet:
+        assert fleet.execute("select session_user::text, current_user::text").fetchone() == (user, "svc_fleet")
         assert fleet.execute("show statement_timeout").fetchone() == ("15s",)
         assert fleet.execute("select count(*) from svc_fleet.vehicles").fetchone() == (0,)
         for elsewhere in ("svc_payment.payments", "svc_auth.credentials", "auth.users"):

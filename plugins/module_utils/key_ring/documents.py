@@ -36,7 +36,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan i
     Secret,
     make_value,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import seal
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import seal
 
 RING = "key_ring"
 # Secrets of the store that hold the active API keys, and the database role that each stands for.

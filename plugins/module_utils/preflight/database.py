@@ -180,7 +180,9 @@ def _as_variables(fault: Fault, call: Call, values: Mapping[str, Any]) -> Fault:
 def _unknown_secrets(call: Call, values: Mapping[str, Any], known: frozenset[str]) -> Iterator[Fault]:
     for argument, kind in WITH_SECRETS.items():
         for position, element in enumerate(values.get(argument, ())):
-            if element and element.get("secret") and element["secret"] not in known:
-                object = f"{kind} {element['name']} ({call.variables[argument]}[{position}])"
-                cause = f"nobody makes or gives secret {element['secret']}"
-                yield Fault(object, cause, suggest(element["secret"], known, MAKE_SECRET))
+            names = [element.get("secret"), element.get("login_secret")] if element else []
+            for name in names:
+                if name and name not in known:
+                    object = f"{kind} {element['name']} ({call.variables[argument]}[{position}])"
+                    cause = f"nobody makes or gives secret {name}"
+                    yield Fault(object, cause, suggest(name, known, MAKE_SECRET))

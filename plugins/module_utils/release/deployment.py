@@ -24,7 +24,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.live i
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.switching import Complaint, Switch, last_line
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask, secret_names
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import seal
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import seal
 
 LOG_LINES = 15
 REMEDY = "correct the service's image or settings, then run again"

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import check_identifier, quote_identifier
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Change, Plan, Step, lines, sql
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.turns import login_names
 
 # Settings whose value is a list of names; PostgreSQL quotes each by itself.
 LISTS = frozenset({"search_path", "session_preload_libraries", "local_preload_libraries", "temp_tablespaces"})
@@ -24,13 +25,18 @@ RESERVED = re.compile(r"public|none|pg_.*")
 
 @dataclass(frozen=True)
 class LoginRole:
-    """A role as it is asked for. What is None or empty is left as it is. Settings are sorted by name."""
+    """A role as it is asked for. What is None or empty is left as it is. Settings are sorted by name.
+
+    takes_turns: two others log in for it, see login_turns.
+    """
 
     name: str
     origin: str
     connection_limit: int | None
     settings: tuple[tuple[str, Any], ...]
     member_of: tuple[str, ...]
+    can_login: bool | None = True
+    takes_turns: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,21 @@ def read_login_roles(roles: Sequence[Mapping[str, Any]]) -> list[LoginRole]:
     """Raises Faults."""
     declared: list[LoginRole] = []
     faults: list[Fault] = []
+    taken: set[str] = set()
     for position, arguments in enumerate(roles):
         object = f"role {arguments['name']} (login_roles[{position}])"
+        takes_turns = bool(arguments.get("login_secret"))
+        own = [arguments["name"], *(login_names(arguments["name"]) if takes_turns else ())]
         try:
-            names = [check_identifier(name) for name in [arguments["name"], *arguments["member_of"]]]
+            names = [check_identifier(name) for name in [*own, *arguments["member_of"]]]
         except GroundworkError as error:
             faults.append(Fault(f"{object}, {error.object}", error.cause, error.remedy))
             continue
-        if any(names[0] == other.name for other in declared):
+        if names[0] in taken:
             faults.append(Fault(object, "it is declared twice", "declare it once"))
+        for login in taken.intersection(own[1:]):
+            faults.append(Fault(object, f"{login}, which would log in for it, is another one's", "rename one of them"))
+        taken.update(own)
         faults.extend(_value_faults(object, arguments))
         settings = ((name.lower(), _value(name.lower(), value)) for name, value in arguments["settings"].items())
         declared.append(
@@ -67,7 +79,8 @@ def read_login_roles(roles: Sequence[Mapping[str, Any]]) -> list[LoginRole]:
                 origin=f"login_roles[{position}]",
                 connection_limit=arguments["connection_limit"],
                 settings=tuple(sorted(settings)),
-                member_of=tuple(names[1:]),
+                member_of=tuple(names[len(own) :]),
+                takes_turns=takes_turns,
             )
         )
     Faults.raise_all(faults)
@@ -82,6 +95,8 @@ def _value_faults(object: str, arguments: Mapping[str, Any]) -> Iterator[Fault]:
     for name, value in arguments["settings"].items():
         if not SETTING.fullmatch(name):
             yield Fault(f"{object}, setting {name!r}", "no setting is named so", "correct the name")
+        if name.lower() == "role" and arguments.get("login_secret"):
+            yield Fault(f"{object}, setting {name}", "the roles that log in for it have that one", "leave it out")
         if value is None:
             yield Fault(f"{object}, setting {name}", "it has no value", "give one, or leave the setting out")
 
@@ -137,7 +152,7 @@ def _live_faults(role: LoginRole, there: LiveRole) -> Iterator[Fault]:
     if there.powers:
         remedy = "a service's role needs none of that; take it away, or declare another role"
         yield Fault(object, f"it has {', '.join(there.powers)}", remedy)
-    if there.expired:
+    if there.expired and role.can_login:
         remedy = f"alter role {quote_identifier(role.name)} valid until 'infinity', or take the role out"
         yield Fault(object, "its password has expired, so it cannot log in", remedy)
 
@@ -156,8 +171,10 @@ def check_groups(declared: Sequence[LoginRole], roles: frozenset[str]) -> None:
 def _role(role: LoginRole, there: LiveRole | None, verifiers: Mapping[str, str | None]) -> Iterator[Step]:
     object, name = f"role {role.name}", sql.Identifier(role.name)
     options: list[sql.Composable] = []
-    if there is None or not there.can_login:
+    if role.can_login and (there is None or not there.can_login):
         options.append(sql.SQL("login"))
+    elif not role.can_login and (there is None or (role.can_login is False and there.can_login)):
+        options.append(sql.SQL("nologin"))
     if role.connection_limit is not None and (there is None or there.connection_limit != role.connection_limit):
         options.append(sql.SQL("connection limit {}").format(sql.Literal(role.connection_limit)))
     shown = list(options)
@@ -210,8 +227,9 @@ def _text(role: LiveRole, password: str = "") -> str:
 
 
 def _after(role: LoginRole, there: LiveRole | None, has_new_password: bool) -> str:
-    old = there or LiveRole(role.name, True, (), False, -1, (), frozenset())
+    old = there or LiveRole(role.name, False, (), False, -1, (), frozenset())
+    can_login = old.can_login if role.can_login is None else role.can_login
     limit = old.connection_limit if role.connection_limit is None else role.connection_limit
     settings = tuple(sorted({**dict(old.settings), **dict(role.settings)}.items()))
-    new = LiveRole(role.name, True, (), False, limit, settings, old.member_of | frozenset(role.member_of))
+    new = LiveRole(role.name, can_login, (), False, limit, settings, old.member_of | frozenset(role.member_of))
     return _text(new, "(set)" if has_new_password else "")

@@ -16,22 +16,27 @@ from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.turns import Turn, login_name
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import (
     MIN_LENGTH,
     MIN_OPAQUE_LENGTH,
     MIN_SIGNING_LENGTH,
     find_token_faults,
     find_value_faults,
+    seal,
 )
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Safe as they are in URLs, shells, SQL and env files.
 PASSWORD_ALPHABET = string.ascii_letters + string.digits
-KINDS = ("password", "hex", "base64", "jwt", "htpasswd", "opaque")
-DERIVED = ("jwt", "htpasswd")
+KINDS = ("password", "hex", "base64", "jwt", "htpasswd", "turn", "opaque")
+DERIVED = ("jwt", "htpasswd", "turn")
+# What a user name may be. Login names of databases stand in connection URLs.
+USERNAMES = {"htpasswd": r"[^\s:\"'\\$]+", "turn": r"[A-Za-z_][A-Za-z0-9_-]{0,60}"}
 # Characters for password, bytes for hex and base64.
 DEFAULT_LENGTH = {"password": 40, "hex": 32, "base64": 32}
 RENEW_BEFORE = timedelta(days=30)
+UNDER_WAY = "services are still on their way to its last value"
 
 Randomness = Callable[[int], bytes]
 
@@ -57,7 +62,7 @@ class Secret:
     @property
     def source(self) -> str | None:
         """Name of the secret that this one is computed from."""
-        return {"jwt": self.signing_secret, "htpasswd": self.of}.get(self.kind)
+        return {"jwt": self.signing_secret, "htpasswd": self.of, "turn": self.of}.get(self.kind)
 
     @property
     def size(self) -> int:
@@ -80,6 +85,14 @@ class StoredSecret:
     value: str = field(repr=False)
     # Written by a run that did not live to say so; nothing can have used it yet.
     unfinished: bool = False
+    # Of kind turn: seal of the password that the value was computed for, and what services were last deployed with.
+    follows: str = ""
+    delivered: Turn | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some services may have this login already, and others still the one before."""
+        return not self.unfinished and self.delivered != (self.value, self.follows)
 
 
 @dataclass(frozen=True)
@@ -100,16 +113,21 @@ def plan(
 ) -> list[Step]:
     """What to do about each secret, sources before what is computed from them.
 
-    rotate: names of secrets that get a new value.
+    rotate: names of secrets that get a new value, except where services are still on their way to the last one.
     Raises Faults with everything that is wrong with the store, the declarations and the given values.
     """
     declaration_faults = [*find_declaration_faults(secrets, stored), *find_rotation_faults(secrets, rotate)]
     Faults.raise_all([*store_faults, *declaration_faults, *find_given_faults(secrets, stored, now)])
     steps: list[Step] = []
     renewed: set[str] = set()
+    turns = [secret for secret in secrets if secret.kind == "turn" and secret.name in stored]
+    under_way = {secret.of for secret in turns if stored[secret.name].is_under_way}
     for secret in sorted(secrets, key=lambda secret: secret.kind in DERIVED):
-        rotated = secret.name in rotate and secret.name in stored
-        step = Step(secret, "rotated", "it was asked for") if rotated else _step(secret, stored, renewed, now)
+        step = _step(secret, stored, renewed, now)
+        if secret.name in rotate and secret.name in stored:
+            # A third login would be needed for a third password.
+            waits = secret.name in under_way and step.state == "kept"
+            step = Step(secret, "kept", UNDER_WAY) if waits else Step(secret, "rotated", "it was asked for")
         steps.append(step)
         if step.state != "kept":
             renewed.add(secret.name)
@@ -126,7 +144,7 @@ def _step(secret: Secret, stored: Mapping[str, StoredSecret], renewed: set[str],
     elif secret.kind in DERIVED:
         source = secret.source or ""
         reason = "it is new" if there is None else f"{source} changed" if source in renewed else ""
-        reason = reason or (_why_outdated(secret, there.value, stored[source].value, now) if there else "")
+        reason = reason or (_why_outdated(secret, there, stored[source].value, now) if there else "")
         if reason:
             return Step(secret, "derived", reason)
     elif there is None:
@@ -137,12 +155,17 @@ def _step(secret: Secret, stored: Mapping[str, StoredSecret], renewed: set[str],
     return Step(secret, "kept")
 
 
-def _why_outdated(secret: Secret, value: str, source: str, now: datetime) -> str:
+def _why_outdated(secret: Secret, there: StoredSecret, source: str, now: datetime) -> str:
     """Why a derived value no longer fits what it is computed from; empty where it does."""
+    username = secret.username or ""
+    if secret.kind == "turn":
+        wanted = login_name(username, source, there.value, there.delivered), seal(source)
+        fits = (there.value, there.follows) == wanted
+        return "" if fits else f"{secret.of} or the user name changed"
     if secret.kind == "htpasswd":
-        return "" if value == htpasswd(secret.username or "", source) else f"{secret.of} or the user name changed"
+        return "" if there.value == htpasswd(username, source) else f"{secret.of} or the user name changed"
     try:
-        token = jwt.decode(value)
+        token = jwt.decode(there.value)
     except jwt.MalformedToken as error:
         return str(error)
     if not token.is_signed_by(source):
@@ -177,6 +200,10 @@ def new_values(
             value = jwt.encode(claims, known[secret.source or ""])
         elif secret.kind == "htpasswd":
             value = htpasswd(secret.username or "", known[secret.source or ""])
+        elif secret.kind == "turn":
+            there = stored.get(secret.name)
+            present, delivered = (there.value, there.delivered) if there else ("", None)
+            value = login_name(secret.username or "", known[secret.source or ""], present, delivered)
         else:
             value = make_value(secret, randomness)
         known[secret.name] = written[secret.name] = value
@@ -212,6 +239,7 @@ def describe(
             for step in steps
             if step.secret.max_age is not None and (now - created[step.secret.name]).days >= step.secret.max_age
         ),
+        "under_way": sorted(step.secret.name for step in steps if step.reason == UNDER_WAY),
         "secrets": [
             {
                 "name": step.secret.name,
@@ -233,6 +261,15 @@ def htpasswd(username: str, password: str) -> str:
     """A line for Envoy's basic_auth filter, which knows SHA-1 only (Envoy's documentation, "Basic Auth")."""
     seal = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
     return f"{username}:{{SHA}}{base64.b64encode(seal).decode()}"
+
+
+def find_delivery_faults(delivered: Iterable[str], stored: Mapping[str, StoredSecret]) -> list[Fault]:
+    """Names of what was deployed that have no turns."""
+    return [
+        Fault(f"secret {name} (delivered)", "the store has no login name that is called so", "declare it as kind turn")
+        for name in delivered
+        if name not in stored or stored[name].kind != "turn"
+    ]
 
 
 def find_declaration_faults(secrets: Sequence[Secret], stored: Mapping[str, StoredSecret]) -> list[Fault]:
@@ -288,8 +325,9 @@ def _source_faults(where: str, secret: Secret, kinds: Mapping[str, str]) -> list
         faults.append(Fault(where, f"{option} {secret.source} is not a secret", "declare that one too"))
     elif kinds[secret.source] in DERIVED:
         faults.append(Fault(where, f"{option} {secret.source} is computed itself", "name a secret that is not"))
-    if secret.kind == "htpasswd" and not re.fullmatch(r"[^\s:\"'\\$]+", secret.username or ""):
-        faults.append(Fault(where, "username is missing or has a colon, blank or quote", "set a plain name"))
+    if secret.kind in USERNAMES and not re.fullmatch(USERNAMES[secret.kind], secret.username or ""):
+        cause = f"username is missing or no such name as kind {secret.kind} takes"
+        faults.append(Fault(where, cause, "set one of letters, digits and _"))
     if secret.kind == "jwt":
         for claim in sorted({"iat", "exp"} & set(secret.claims)):
             faults.append(Fault(where, f"claim {claim} is set by lifetime", f"remove {claim} from claims"))
@@ -315,8 +353,9 @@ def find_given_faults(secrets: Sequence[Secret], stored: Mapping[str, StoredSecr
             continue
         if secret.kind == "jwt":
             faults.extend(_given_token_faults(where, secret, known, now))
-        elif secret.kind == "htpasswd":
-            faults.append(Fault(where, "an htpasswd line is computed, not given", f"give the value of {secret.of}"))
+        elif secret.kind in DERIVED:
+            cause = f"kind {secret.kind} is computed, not given"
+            faults.append(Fault(where, cause, f"give the value of {secret.of}"))
         else:
             minimum = MIN_OPAQUE_LENGTH if secret.kind == "opaque" else MIN_LENGTH
             minimum = MIN_SIGNING_LENGTH if secret.name in signing else minimum

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import stat
@@ -23,7 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import NAME, Step, StoredSecret
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import (
+    NAME,
+    Step,
+    StoredSecret,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.turns import Turn
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import seal
 
 INDEX = ".index.json"
 UNFINISHED = ".new-"
@@ -134,7 +139,9 @@ class SecretStore:
         unfinished = bool(entry.get("unfinished"))
         if not unfinished and entry["seal"] != seal(value):
             return None
-        return StoredSecret(path.name, entry["kind"], datetime.fromisoformat(entry["created"]), value, unfinished)
+        created = datetime.fromisoformat(entry["created"])
+        delivered = Turn(*entry["delivered"]) if "delivered" in entry else None
+        return StoredSecret(path.name, entry["kind"], created, value, unfinished, entry.get("follows", ""), delivered)
 
     def _read_index(self) -> dict[str, dict[str, Any]] | None:
         try:
@@ -147,10 +154,17 @@ class SecretStore:
             raise ValueError("not an index")
         return index
 
-    def write(self, contents: Contents, steps: Sequence[Step], values: Mapping[str, str], now: datetime) -> None:
+    def write(
+        self,
+        contents: Contents,
+        steps: Sequence[Step],
+        values: Mapping[str, str],
+        now: datetime,
+        delivered: Sequence[str] = (),
+    ) -> None:
         """Put new values beside what is there, and narrow what is too open. Call it under the lock.
 
-        values: for each step that is not kept, see secrets.new_values().
+        values: for each step that is not kept, see secrets.new_values(). delivered: login names that services have.
         """
         os.chmod(self.folder, 0o700)
         for path in contents.too_open:
@@ -164,6 +178,10 @@ class SecretStore:
             name = step.secret.name
             if name in values:
                 index[name] = _entry(step.secret.kind, now, values[name])
+                if step.secret.kind == "turn":
+                    index[name].update(_turn(step, contents, values))
+        for name in delivered:
+            index[name]["delivered"] = [contents.secrets[name].value, contents.secrets[name].follows]
         self._write_index({name: {**e, "unfinished": True} if name in values else e for name, e in index.items()})
         for name, value in values.items():
             self._replace(name, value)
@@ -188,13 +206,16 @@ class SecretStore:
             os.close(folder)
 
 
-def seal(value: str) -> str:
-    """Shows whether a value is whole. It lies beside the value, so it need not resist anybody."""
-    return hashlib.sha256(value.encode()).hexdigest()[:16]
-
-
 def _entry(kind: str, created: datetime, value: str) -> dict[str, Any]:
     return {"kind": kind, "created": created.isoformat(), "seal": seal(value)}
+
+
+def _turn(step: Step, contents: Contents, values: Mapping[str, str]) -> dict[str, Any]:
+    """What an index knows of a login name beyond its value."""
+    source, there = step.secret.source or "", contents.secrets.get(step.secret.name)
+    password = values[source] if source in values else contents.secrets[source].value
+    known: dict[str, Any] = {"follows": seal(password)}
+    return {**known, "delivered": list(there.delivered)} if there and there.delivered else known
 
 
 def _in_use(where: str, witnesses: Sequence[str]) -> list[Fault]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a value that a person chose may serve as a secret. Pure, and no message contains a value."""
+"""What values are told by, and whether one that a person chose may serve. Pure, and no message contains a value."""
 
 from __future__ import annotations
 
@@ -66,6 +66,11 @@ PUBLISHED = frozenset(
         "fc6a5e9ae75f9160dacd38844789d90a04c85c29c3c95c8c8c6e9da3f58c2365",
     }
 )
+
+
+def seal(value: str) -> str:
+    """Shows whether a value is whole, or another one. It lies beside the value, so it need not resist anybody."""
+    return hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
 def is_published(value: str) -> bool:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_role_plan import (
@@ -15,6 +17,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_r
     read_setting,
     split_list,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_turns import check_logins, take_turns
 
 
 def declared(**fields):
@@ -103,3 +106,69 @@ def test_a_group_that_nobody_makes_is_a_fault():
     check_groups(declared(member_of=["there"]), frozenset({"there"}))
     with pytest.raises(Faults, match="role gone does not exist"):
         check_groups(declared(member_of=["gone"]), frozenset())
+
+
+TURNS = {"name": "service", "connection_limit": 5, "settings": {"work_mem": "8MB"}, "member_of": ["group"]}
+
+
+def turns(there, login=None, close=False, **fields):
+    roles = read_login_roles([{**TURNS, "login_secret": "login", **fields}])
+    expanded = take_turns(roles, check_logins(roles, {"service": login}), there if close else None)
+    return [step.statement.as_string(None) for step in plan_login_roles(expanded, there, {}).steps]
+
+
+MADE = {
+    "service": LiveRole("service", False, (), False, -1, (), frozenset({"group"})),
+    "service_a": LiveRole(
+        "service_a", True, (), False, 5, (("role", "service"), ("work_mem", "8MB")), frozenset({"service"})
+    ),
+}
+
+
+def test_one_that_takes_turns_has_another_log_in_for_it():
+    assert turns({}) == turns({}, "service_a") == [
+        'create role "service" nologin',
+        'create role "service_a" login connection limit 5',
+        'alter role "service_a" set "role" to \'service\'',
+        'alter role "service_a" set "work_mem" to \'8MB\'',
+        'grant "group" to "service"',
+        'grant "service" to "service_a"',
+    ]  # fmt: skip
+    assert turns(MADE, "service_a") == turns(MADE, "service_a", close=True) == []
+    assert 'create role "service_b" login connection limit 5' in turns(MADE, "service_b")
+
+
+def test_only_who_has_the_turn_logs_in_when_the_former_is_closed():
+    both = {**MADE, "service_b": replace(MADE["service_a"], name="service_b")}
+    assert turns(both, "service_b") == []
+    assert turns(both, "service_b", close=True) == ['alter role "service_a" nologin']
+    # One that logged in itself before it took turns, whatever became of its password since.
+    itself = {**MADE, "service": replace(MADE["service"], can_login=True, expired=True)}
+    assert turns(itself, "service_a") == []
+    assert turns(itself, "service_a", close=True) == ['alter role "service" nologin']
+
+
+@pytest.mark.parametrize("name", ["service", "service_a", "service_b"])
+def test_names_of_who_logs_in_belong_to_one_role(name):
+    roles = [{**TURNS, "login_secret": "login"}, {**TURNS, "name": name}]
+    for order in (roles, roles[::-1]):
+        with pytest.raises(Faults, match="declared twice|is another one's"):
+            read_login_roles(order)
+
+
+@pytest.mark.parametrize("fields", [{"name": "x" * 62}, {"settings": {"Role": "postgres"}}])
+def test_turns_that_no_server_takes_are_a_fault(fields):
+    with pytest.raises(Faults):
+        read_login_roles([{**TURNS, "login_secret": "login", **fields}])
+
+
+def test_a_secret_that_names_somebody_else_is_a_fault_that_does_not_show_it():
+    with pytest.raises(Faults, match="neither service_a nor service_b") as raised:
+        turns({}, "postgres")
+    assert "postgres" not in str(raised.value)
+
+
+def test_power_is_refused_in_whoever_takes_part():
+    for name in MADE:
+        with pytest.raises(Faults, match="BYPASSRLS"):
+            turns({**MADE, name: replace(MADE[name], powers=("BYPASSRLS",))}, "service_a")
