@@ -19,7 +19,7 @@ async function call({ name, path, apikey, token }) {
   pending += 1;
   try {
     const headers = { apikey, ...(token && { Authorization: `Bearer ${token}` }) };
-    const answer = await fetch(`${API_URL}${path}`, { headers, signal: AbortSignal.timeout(30_000) });
+    const answer = await fetch(new URL(path, API_URL), { headers, signal: AbortSignal.timeout(30_000) });
     await answer.arrayBuffer();
     count(name, answer.status);
   } catch (error) {

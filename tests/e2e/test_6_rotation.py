@@ -139,6 +139,8 @@ def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, la
     load.join("former publishable key", former["publishable"])
     load.join("former secret key", former["secret"], path=ALL_TODOS)
     load.join("user of the former signing key", former["publishable"], former["user"])
+    # Asks its database through the pooler.
+    load.join("application", former["publishable"], path="https://app.lab.test/healthz")
     arguments = ("-e", "rotate_patience=0")
 
     # Killed where the ring has changed and nobody knows, and in the middle of a deployment.

@@ -39,9 +39,8 @@ FAULTS = {
     "caddy_image: caddy:latest is another image": {"caddy_overrides": {"image": "caddy:latest"}},
     "caddy_image: caddy is another image": {"caddy_image": "caddy"},
     "service auth: who signs up has to confirm": {"stack_smtp": {"host": ""}},
-    "domain studio: it equals domain api": {
-        "supabase_studio_domain": "api.acme.test",
-        "stack_services": ["db", "meta", "studio", "kong"],
+    "stack_gateway_routes[0], atuh: there is no such route or service; did you mean auth?": {
+        "stack_gateway_routes": [{"route": "atuh", "maintenance": True}],
     },
     "secret smtp_password: its value equals that of billing_key": {
         "supabase_secrets": [
