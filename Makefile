@@ -53,7 +53,7 @@ molecule: lab ## the whole site on fresh servers: check, converge, idempotence, 
 e2e: tools ## what the platform promises, against the lab (after make demo or make molecule)
 	@scripts/with-docker scripts/pytest tests/e2e
 
-bench: tools ## the measurements: first run, no-change run, tasks per host
+bench: tools ## the measurements, each beside its peer (after make demo)
 	@scripts/with-docker scripts/bench
 
 ##@ Parts

@@ -30,7 +30,10 @@ WAYS = ("straight", "Envoy", "Caddy, Envoy")
 
 
 def on_node(*command: str) -> str:
-    return subprocess.run(["docker", "exec", NODE, *command], check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(["docker", "exec", NODE, *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{NODE} does not serve the platform: {done.stderr.strip()}; run make demo first")
+    return done.stdout.strip()
 
 
 def address(container: str) -> str:
