@@ -15,6 +15,7 @@ description:
     roles with the catalog, and changes what differs in one transaction.
   - C(PUBLIC), which is every role, gets nothing in a declared schema. Since PostgreSQL lets it execute new functions
     unless told otherwise for a role's functions in all schemas, that is told for each of O(schemas[].creators).
+    The same goes for what such a role's default privileges for all schemas give to C(PUBLIC).
   - Nothing is dropped. What belongs to an extension is left alone.
 extends_documentation_fragment:
   - groundwork.supabase.attributes
@@ -69,8 +70,9 @@ options:
         elements: str
   exact:
     description:
-      - Also take privileges away that are not declared, from everybody but an object's owner.
-      - Without it only C(PUBLIC) loses any.
+      - Also take privileges away that are not declared, from everybody but an object's owner, and with them the right
+        to pass them on and whatever was passed on.
+      - Without it only C(PUBLIC) loses any, and only what an object's owner granted.
     type: bool
     default: false
   login_roles:
@@ -184,7 +186,8 @@ queries:
   elements: str
   sample: ['grant usage on schema billing to "billing_service"']
 unmanaged:
-  description: Objects that differ and that the connecting role can do nothing about.
+  description: Objects that differ and are left as they are, since the connecting role can do nothing about them, it
+    would take O(exact), or it would change other schemas, too. A warning says which of it.
   returned: always
   type: list
   elements: str
@@ -299,21 +302,22 @@ def converge(module: AnsibleModule, schemas: list[DeclaredSchema], declared: lis
         known = {name: text for name, text in passwords.items() if text is not None and name in live_roles}
         stale = {*without_login(params, known), *(passwords.keys() - known.keys())}
         verifiers = {name: verifier(text) if (text := passwords[name]) is not None else None for name in stale}
-        live = read_schemas(connection, [schema.name for schema in schemas])
-        role_plan, *_nothing = Faults.gather(
+        live = read_schemas(connection, schemas)
+        role_plan, schema_plan, *_nothing = Faults.gather(
             lambda: plan_login_roles(roles, live_roles, verifiers),
+            lambda: plan_schemas(schemas, live, params["exact"]),
             lambda: check_roles(schemas, live.roles | {role.name for role in roles}),
             lambda: check_groups(roles, live.roles),
         )
-        schema_plan = plan_schemas(schemas, live, params["exact"])
         plan = Plan(role_plan.steps + schema_plan.steps, role_plan.changes + schema_plan.changes)
         if not module.check_mode:
             run_steps(connection, plan.steps)
         result = plan.result(connection)
     skipped = unmanaged(schemas, live, params["exact"])
-    if skipped:
-        module.warn(f"left as they are, since {live.user} may not grant on them: {', '.join(skipped)}")
-    return {**result, "unmanaged": skipped}
+    for reason in sorted(set(skipped.values())):
+        objects = ", ".join(sorted(object for object, why in skipped.items() if why == reason))
+        module.warn(f"left as they are, since {reason}: {objects}")
+    return {**result, "unmanaged": sorted(skipped)}
 
 
 def main() -> None:

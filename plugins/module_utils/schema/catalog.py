@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import Grant, LiveSchemas, Object
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import (
+    DeclaredSchema,
+    Grant,
+    LiveSchemas,
+    Object,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -36,11 +41,12 @@ with objects as (
       where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
 )
 select o.kind, o.schema, o.name, pg_get_userbyid(o.owner), pg_has_role(o.owner, 'usage'),
+  has_schema_privilege(o.owner, o.schema, 'usage'),
   (select coalesce(json_agg(json_build_array(coalesce(r.rolname, 'public'), lower(a.privilege_type), null,
-      a.grantor = o.owner)), '[]')
+      case when a.grantor <> o.owner then pg_get_userbyid(a.grantor) end, a.is_grantable)), '[]')
     from aclexplode(o.acl) a left join pg_roles r on r.oid = a.grantee),
   (select json_agg(json_build_array(coalesce(r.rolname, 'public'), lower(a.privilege_type), c.attname,
-      a.grantor = o.owner))
+      case when a.grantor <> o.owner then pg_get_userbyid(a.grantor) end, a.is_grantable))
     from pg_attribute c cross join aclexplode(c.attacl) a left join pg_roles r on r.oid = a.grantee
     where c.attrelid = o.relation and c.attacl is not null and not c.attisdropped)
 from objects o
@@ -49,28 +55,45 @@ order by o.kind, o.schema, o.name
 # Without an entry, the privileges built into PostgreSQL hold; where an entry is for all schemas it replaces them.
 DEFAULTS = """
 select pg_get_userbyid(d.defaclrole), n.nspname,
-  case d.defaclobjtype when 'r' then 'table' when 'S' then 'sequence' else 'routine' end,
-  (select coalesce(json_agg(json_build_array(coalesce(r.rolname, 'public'), lower(a.privilege_type))), '[]')
+  case d.defaclobjtype when 'r' then 'table' when 'S' then 'sequence' when 'f' then 'routine' else 'schema' end,
+  (select coalesce(json_agg(json_build_array(coalesce(r.rolname, 'public'), lower(a.privilege_type), null, null,
+      a.is_grantable)), '[]')
     from aclexplode(d.defaclacl) a left join pg_roles r on r.oid = a.grantee)
 from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace
-where d.defaclobjtype in ('r', 'S', 'f') and (n.nspname = any (%(schemas)s) or d.defaclnamespace = 0)
+where d.defaclobjtype in ('r', 'S', 'f', 'n') and (n.nspname = any (%(schemas)s) or d.defaclnamespace = 0)
+"""
+ACTS_AS = """
+select r.rolname, other.rolname from pg_roles r, pg_roles other
+where r.rolname = any (%(roles)s) and other.rolname = any (%(others)s) and r.oid <> other.oid
+  and pg_has_role(r.oid, other.oid, 'usage')
 """
 
 
-def read_schemas(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> LiveSchemas:
-    """The named schemas; one that does not exist has no objects."""
-    names = {"schemas": list(schemas)}
+def read_schemas(connection: psycopg.Connection[Any], declared: Sequence[DeclaredSchema]) -> LiveSchemas:
+    """The declared schemas; one that does not exist has no objects."""
+    names = {"schemas": [schema.name for schema in declared]}
     objects: dict[str, list[Object]] = {}
-    for kind, schema, name, owner, managed, grants, columns in connection.execute(OBJECTS, names):
+    for kind, schema, name, owner, managed, in_reach, grants, columns in connection.execute(OBJECTS, names):
         found = frozenset(Grant(*grant) for grant in [*grants, *(columns or [])])
-        objects.setdefault(schema, []).append(Object(kind, schema, name, owner, managed, found))
+        objects.setdefault(schema, []).append(Object(kind, schema, name, owner, managed, found, in_reach))
     defaults = {
         (role, schema, kind): frozenset(Grant(*grant) for grant in grants)
         for role, schema, kind, grants in connection.execute(DEFAULTS, names)
     }
+    ((user, is_superuser),) = connection.execute(
+        "select current_user::text, current_setting('is_superuser')::boolean"
+    ).fetchall()
+    there = [object for found in objects.values() for object in found]
+    grants = [grant for object in there for grant in object.grants]
+    roles = {user, *(grant.grantor for grant in grants if grant.grantor)}
+    others = {*(object.owner for object in there), *(schema.owner for schema in declared if schema.owner)}
+    others.update(creator for schema in declared for creator in schema.creators)
+    others.update(grant.role for grant in grants if grant.option)
     return LiveSchemas(
-        user=str(connection.execute("select current_user").fetchall()[0][0]),
+        user=user,
         roles=frozenset(row[0] for row in connection.execute("select rolname from pg_roles")),
         objects={schema: tuple(found) for schema, found in objects.items()},
         defaults=defaults,
+        acts_as=frozenset(connection.execute(ACTS_AS, {"roles": [*roles], "others": [*others]})),
+        is_superuser=is_superuser,
     )

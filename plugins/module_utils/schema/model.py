@@ -25,19 +25,29 @@ LEVELS: dict[str, dict[str, frozenset[str]]] = {
 
 
 class Grant(NamedTuple):
-    """A privilege that a role has. column: of one column of a table only. by_owner: given by the object's owner."""
+    """A privilege that a role has.
+
+    column: of one column of a table only. grantor: who gave it, None where that is the object's owner. option: the role
+    may pass it on.
+    """
 
     role: str
     privilege: str
     column: str | None = None
-    by_owner: bool = True
+    grantor: str | None = None
+    option: bool = False
+
+    @property
+    def plain(self) -> Grant:
+        """What the role may do by it, whoever gave it."""
+        return Grant(self.role, self.privilege, self.column)
 
 
 @dataclass(frozen=True)
 class Object:
     """A schema, table, sequence or routine. sql: its name as SQL, which the server has quoted.
 
-    managed: the connecting role may grant on it.
+    managed: the connecting role may grant on it. in_reach: its owner may name it, which takes USAGE on the schema.
     """
 
     kind: str
@@ -46,6 +56,7 @@ class Object:
     owner: str
     managed: bool
     grants: frozenset[Grant]
+    in_reach: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,13 +64,16 @@ class LiveSchemas:
     """The declared schemas as the catalog has them.
 
     objects: those of each schema, the schema itself among them. defaults: what a role's later objects of a kind in a
-    schema (in any, where that is None) give to whom.
+    schema (in any, where that is None) give to whom. acts_as: roles, the connecting one or one that has passed a
+    privilege on, and another whose privileges they have. is_superuser: the connecting role is.
     """
 
     user: str
     roles: frozenset[str]
     objects: dict[str, tuple[Object, ...]]
     defaults: dict[tuple[str, str | None, str], frozenset[Grant]] = field(default_factory=dict)
+    acts_as: frozenset[tuple[str, str]] = frozenset()
+    is_superuser: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import quote_identifier
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Change, Plan, Step, sql
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.difference import (
+    compare,
+    has_rival,
+    under_new_owner,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.schema.grant_plan import (
+    Planned,
+    plan_grants,
+    role_name,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import (
     KINDS,
     PUBLIC,
@@ -19,34 +30,74 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model i
     Object,
 )
 
-Planned = Iterator[tuple[Step, Change]]
-# A statement names this many objects at most, so that a diff stays readable and a statement short.
-OBJECTS_AT_ONCE = 200
-NAMES_SHOWN = 5
-
 
 def plan_schemas(declared: Sequence[DeclaredSchema], live: LiveSchemas, exact: bool) -> Plan:
-    """exact: also take what is not declared from everybody but the owner."""
-    planned: list[tuple[Step, Change]] = []
+    """exact: also take what is not declared from everybody but the owner.
+
+    Raises Faults where PostgreSQL would leave undone, without an error, what is asked for.
+    """
+    Faults.raise_all(fault for schema in declared for fault in _faults(schema, live, exact))
+    planned: list[tuple[Step | None, Change]] = []
     for schema in declared:
         planned.extend(_schema(schema, live))
-        planned.extend(_grants(schema, live, exact))
+        planned.extend(plan_grants(schema, live, objects_of(schema, live), exact))
         planned.extend(_defaults(schema, live, exact))
-    planned.extend(_routine_defaults(declared, live))
-    return Plan(tuple(step for step, _change in planned), tuple(change for _step, change in planned))
+    planned.extend(_public_defaults(declared, live))
+    return Plan(tuple(step for step, _change in planned if step), tuple(change for _step, change in planned))
 
 
-def unmanaged(declared: Sequence[DeclaredSchema], live: LiveSchemas, exact: bool) -> list[str]:
-    """Objects that differ and that the connecting role cannot do anything about: it is no member of their owner, or
-    somebody else than the owner granted what would have to go.
-    """
-    found = set()
-    for schema in declared:
-        for object in _objects(schema, live):
-            missing, surplus = _difference(schema, live, object, exact)
-            if (missing or surplus) and not object.managed or any(not grant.by_owner for grant in surplus):
-                found.add(f"{object.kind} {object.sql}")
-    return sorted(found)
+def unmanaged(declared: Sequence[DeclaredSchema], live: LiveSchemas, exact: bool) -> dict[str, str]:
+    """Objects that differ and that the connecting role leaves as they are, and why."""
+    return {object: reason for schema in declared for object, reason in _unmanaged(schema, live, exact)}
+
+
+def _unmanaged(schema: DeclaredSchema, live: LiveSchemas, exact: bool) -> Iterator[tuple[str, str]]:
+    for object in objects_of(schema, live):
+        difference = compare(schema, live, object, exact)
+        if difference and not object.managed:
+            yield f"{object.kind} {object.sql}", f"{live.user} does not have the privileges of {object.owner}"
+        elif difference.kept:
+            grantors = ", ".join(sorted({str(grant.grantor) for grant in difference.kept}))
+            yield f"{object.kind} {object.sql}", f"PUBLIC has it from {grantors}: let them revoke that, or say exact"
+    for creator in schema.creators or (live.user,) if exact else ():
+        for kind in KINDS[1:]:
+            everywhere = live.defaults.get((creator, None, kind), frozenset())
+            if any(grant.role not in (creator, PUBLIC) for grant in everywhere - schema.wanted(kind)):
+                yield f"default privileges of {creator}", "they hold for every schema"
+
+
+def _faults(schema: DeclaredSchema, live: LiveSchemas, exact: bool) -> Iterator[Fault]:
+    label = f"schema {schema.name} ({schema.origin})"
+    for creator in schema.creators:
+        is_ours = creator == live.user or creator not in live.roles or (live.user, creator) in live.acts_as
+        if not is_ours and any(_defaults(replace(schema, creators=(creator,)), live, exact)):
+            cause = f"{live.user} does not have the privileges of {creator}, who is to make objects in it"
+            yield Fault(label, cause, f"grant {quote_identifier(creator)} to {quote_identifier(live.user)}")
+    for object in objects_of(schema, live):
+        if object not in live.objects.get(schema.name, ()) and not object.managed:
+            cause = f"{live.user} does not have the privileges of its new owner {schema.owner}"
+            yield Fault(label, cause, f"grant {quote_identifier(str(schema.owner))} to {quote_identifier(live.user)}")
+        difference = compare(schema, live, object, exact)
+        if object.managed:
+            yield from (Fault(label, *_stuck(object, grant)) for grant in sorted(difference.stuck))
+        if object.managed and difference and has_rival(live, object) and not _in_reach(schema, live, object):
+            cause = f"{object.kind} {object.sql} has to be changed as its owner {object.owner}, who has no usage"
+            yield Fault(label, cause, f"declare usage for {object.owner}, or connect as a superuser")
+
+
+def _stuck(object: Object, grant: Grant) -> tuple[str, str]:
+    cause = f"{grant.grantor} gave {grant.role} {grant.privilege} on {object.kind} {object.sql}, and no other role can"
+    cause += " revoke that while it has the privileges of the owner, or of a role that may pass that on"
+    return cause, f"let {grant.grantor} revoke it, or take that role from it, or leave exact out"
+
+
+def _in_reach(schema: DeclaredSchema, live: LiveSchemas, object: Object) -> bool:
+    """Whether the object's owner may name it, once the schema has its owner and who is to use it may."""
+    if object.kind == "schema" or object.owner == schema.owner or object.owner in schema.access:
+        return True
+    there = live.objects.get(schema.name, ())
+    loses = schema.owner is not None and any(one.kind == "schema" and one.owner == object.owner for one in there)
+    return object.in_reach and not loses
 
 
 def _schema(schema: DeclaredSchema, live: LiveSchemas) -> Planned:
@@ -62,95 +113,16 @@ def _schema(schema: DeclaredSchema, live: LiveSchemas) -> Planned:
         yield Step(object, statement, schema.origin), Change(object, before, after)
 
 
-def _objects(schema: DeclaredSchema, live: LiveSchemas) -> tuple[Object, ...]:
-    """What is in the schema; a schema that is about to be made has nothing in it."""
+def objects_of(schema: DeclaredSchema, live: LiveSchemas) -> tuple[Object, ...]:
+    """What is in the schema once it has its owner. One that is about to be made gives what all of its owner's do."""
+    owner = schema.owner or live.user
+    # Of a role that is about to be made, too, the server says whether we may give it a schema.
+    is_ours = owner == live.user or owner not in live.roles or (live.user, owner) in live.acts_as
     there = live.objects.get(schema.name, ())
     if there:
-        return tuple(_under_new_owner(schema, object) if object.kind == "schema" else object for object in there)
-    quoted = quote_identifier(schema.name)
-    return (Object("schema", schema.name, quoted, schema.owner or live.user, True, frozenset()),)
-
-
-def _under_new_owner(schema: DeclaredSchema, object: Object) -> Object:
-    """The object as it is once it has changed hands: PostgreSQL passes the old owner's privileges on to the new one."""
-    if schema.owner in (None, object.owner):
-        return object
-    grants = (grant._replace(role=schema.owner) if grant.role == object.owner else grant for grant in object.grants)
-    return replace(object, owner=str(schema.owner), managed=True, grants=frozenset(grants))
-
-
-def _difference(
-    schema: DeclaredSchema, live: LiveSchemas, object: Object, exact: bool
-) -> tuple[frozenset[Grant], frozenset[Grant]]:
-    """Privileges that are missing, and those that have to go. The owner's own are the owner's affair.
-
-    Whoever makes objects in a schema keeps what that takes.
-    """
-    wanted = frozenset(grant for grant in schema.wanted(object.kind) if grant.role != object.owner)
-    makers = (schema.creators or (live.user,)) if object.kind == "schema" else ()
-    present = {Grant(grant.role, grant.privilege, grant.column) for grant in object.grants}
-    surplus = frozenset(
-        grant
-        for grant in object.grants
-        if grant._replace(by_owner=True) not in wanted
-        and grant.role not in (object.owner, *makers)
-        and (exact or grant.role == PUBLIC)
-    )
-    return wanted - present, surplus
-
-
-def _grants(schema: DeclaredSchema, live: LiveSchemas, exact: bool) -> Planned:
-    """One statement for all objects that lack the same. What has to go goes first."""
-    missing: dict[tuple[str, str, tuple[str, ...]], list[Object]] = {}
-    surplus: dict[tuple[str, str, tuple[str, ...]], list[Object]] = {}
-    for object in _objects(schema, live):
-        if not object.managed:
-            continue
-        lacks, extra = _difference(schema, live, object, exact)
-        _collect(missing, object, lacks)
-        _collect(surplus, object, (grant for grant in extra if grant.by_owner))
-    for (kind, role, privileges), objects in _ordered(surplus):
-        for some in _some(objects):
-            yield _give_or_take(schema, kind, role, privileges, some, give=False)
-    for (kind, role, privileges), objects in _ordered(missing):
-        for some in _some(objects):
-            yield _give_or_take(schema, kind, role, privileges, some, give=True)
-
-
-Collected = dict[tuple[str, str, tuple[str, ...]], list[Object]]
-
-
-def _collect(into: Collected, object: Object, grants: Iterable[Grant]) -> None:
-    roles: dict[str, list[str]] = {}
-    for grant in grants:
-        column = f" ({quote_identifier(grant.column)})" if grant.column else ""
-        roles.setdefault(grant.role, []).append(grant.privilege + column)
-    for role, privileges in roles.items():
-        into.setdefault((object.kind, role, tuple(sorted(privileges))), []).append(object)
-
-
-def _ordered(collected: Collected) -> list[tuple[tuple[str, str, tuple[str, ...]], list[Object]]]:
-    return sorted(collected.items(), key=lambda item: (KINDS.index(item[0][0]), *item[0][1:]))
-
-
-def _some(objects: list[Object]) -> Iterator[list[Object]]:
-    for start in range(0, len(objects), OBJECTS_AT_ONCE):
-        yield objects[start : start + OBJECTS_AT_ONCE]
-
-
-def _give_or_take(
-    schema: DeclaredSchema, kind: str, role: str, privileges: tuple[str, ...], objects: list[Object], give: bool
-) -> tuple[Step, Change]:
-    names = [object.sql for object in objects]
-    # Privileges and names come from the catalog, which has quoted them.
-    statement = sql.SQL("grant {} on {} {} to {}" if give else "revoke {} on {} {} from {}").format(
-        sql.SQL(", ".join(privileges)), sql.SQL(kind), sql.SQL(", ".join(names)), _role(role)
-    )
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    text = f"grant to {role}\n  {', '.join(privileges)}: {kind} {', '.join(names[:NAMES_SHOWN])}{more}"
-    label = f"{kind} {names[0]}" if len(names) == 1 else f"{len(names)} {kind}s of {schema.name}"
-    object = f"grant to {role} on {label}"
-    return Step(object, statement, schema.origin), Change(object, "" if give else text, text if give else "")
+        return tuple(under_new_owner(schema, found, is_ours) if found.kind == "schema" else found for found in there)
+    given = live.defaults.get((owner, None, "schema"), frozenset())
+    return (Object("schema", schema.name, quote_identifier(schema.name), owner, is_ours, given),)
 
 
 def _defaults(schema: DeclaredSchema, live: LiveSchemas, exact: bool) -> Planned:
@@ -159,37 +131,45 @@ def _defaults(schema: DeclaredSchema, live: LiveSchemas, exact: bool) -> Planned
         for kind in KINDS[1:]:
             present = live.defaults.get((creator, schema.name, kind), frozenset())
             wanted = frozenset(grant for grant in schema.wanted(kind) if grant.role != creator)
-            surplus = {grant for grant in present - wanted if grant.role != creator and (exact or grant.role == PUBLIC)}
-            yield from _default(schema, creator, kind, surplus, give=False)
-            yield from _default(schema, creator, kind, wanted - present, give=True)
+            others = {grant for grant in present if grant.role != creator and (exact or grant.role == PUBLIC)}
+            surplus = {grant for grant in others if grant.plain not in wanted}
+            options = {grant for grant in others - surplus if grant.option}
+            missing = wanted - {grant.plain for grant in present}
+            for verb, grants in (("revoke", surplus), ("revoke grant option for", options), ("grant", missing)):
+                yield from _default(schema, creator, kind, grants, verb)
 
 
-def _default(schema: DeclaredSchema, creator: str, kind: str, grants: Iterable[Grant], give: bool) -> Planned:
+def _default(schema: DeclaredSchema, creator: str, kind: str, grants: Iterable[Grant], verb: str) -> Planned:
     roles: dict[str, list[str]] = {}
     for grant in grants:
         roles.setdefault(grant.role, []).append(grant.privilege)
     for role, privileges in sorted(roles.items()):
-        verb = "grant {} on {} to {}" if give else "revoke {} on {} from {}"
-        action = sql.SQL(verb).format(sql.SQL(", ".join(sorted(privileges))), sql.SQL(f"{kind}s"), _role(role))
+        action = sql.SQL(verb + (" {} on {} to {}" if verb == "grant" else " {} on {} from {}")).format(
+            sql.SQL(", ".join(sorted(privileges))), sql.SQL(f"{kind}s"), role_name(role)
+        )
         statement = sql.SQL("alter default privileges for role {} in schema {} {}").format(
             sql.Identifier(creator), sql.Identifier(schema.name), action
         )
         object = f"default privileges of {creator} in {schema.name}"
         text = f"{object}\n  {', '.join(sorted(privileges))} on {kind}s: {role}"
-        yield Step(object, statement, schema.origin), Change(object, "" if give else text, text if give else "")
+        before, after = {"grant": ("", text), "revoke": (text, "")}.get(verb, (f"{text} with grant option", text))
+        yield Step(object, statement, schema.origin), Change(object, before, after)
 
 
-def _routine_defaults(declared: Sequence[DeclaredSchema], live: LiveSchemas) -> Planned:
-    """New functions are PUBLIC's to execute; only the form without a schema takes that away."""
+def _public_defaults(declared: Sequence[DeclaredSchema], live: LiveSchemas) -> Planned:
+    """What a creator gives to PUBLIC in every schema only the form without a schema takes away: functions are PUBLIC's
+    to execute where nothing else is said.
+    """
     creators = dict.fromkeys(creator for schema in declared for creator in schema.creators or (live.user,))
     for creator in creators:
-        present = live.defaults.get((creator, None, "routine"))
-        if present is None or Grant(PUBLIC, "execute") in present:
-            statement = sql.SQL("alter default privileges for role {} revoke execute on routines from public")
-            object = f"default privileges of {creator}"
-            change = Change(object, f"{object}\n  execute on routines: public", "")
-            yield Step(object, statement.format(sql.Identifier(creator))), change
-
-
-def _role(role: str) -> sql.Composable:
-    return sql.SQL("public") if role == PUBLIC else sql.Identifier(role)
+        for kind in KINDS[1:]:
+            builtin = {Grant(PUBLIC, "execute")} if kind == "routine" else set()
+            present = live.defaults.get((creator, None, kind), builtin)
+            privileges = ", ".join(sorted(grant.privilege for grant in present if grant.role == PUBLIC))
+            if privileges:
+                statement = sql.SQL("alter default privileges for role {} revoke {} on {} from public").format(
+                    sql.Identifier(creator), sql.SQL(privileges), sql.SQL(f"{kind}s")
+                )
+                object = f"default privileges of {creator}"
+                change = Change(object, f"{object}\n  {privileges} on {kind}s: public", "")
+                yield Step(object, statement), change

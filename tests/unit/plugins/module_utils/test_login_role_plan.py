@@ -65,6 +65,11 @@ def test_a_setting_that_is_there_is_not_set_again(name, value, kept):
     assert statements(declared(settings={name: value}), live(settings=(read_setting(kept),))) == []
 
 
+@pytest.mark.parametrize(("limit", "sent"), [(None, []), (3, []), (7, ['alter role "service" connection limit 7'])])
+def test_a_connection_limit_is_set_where_another_is_declared(limit, sent):
+    assert statements(declared(connection_limit=limit), live(connection_limit=3)) == sent
+
+
 def test_a_new_role_gets_all_in_order_and_memberships_last():
     roles = read_login_roles(
         [
