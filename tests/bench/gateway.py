@@ -2,9 +2,10 @@
 
 Needs the lab with the platform on it. The same requests go to postgres-meta's /health, which has little to do,
 straight, through Envoy, and through Caddy and Envoy, over kept connections at one steady rate, in interleaved rounds;
-k6 sends them from the server's own network, so the way there is the same. Printed are medians over the rounds. The
-websockets are those of tests/integration/test_gateway.py, as many as the machine's limit of open files lets one Envoy
-have. Asserts nothing but that every request succeeds and every websocket is still open.
+k6 sends them from the server's own network, so the way there is the same. Printed are medians over the rounds, and how
+many requests were not sent in time because all twenty connections were waiting. The websockets are those of
+tests/integration/test_gateway.py, as many as the machine's limit of open files lets one Envoy have. Asserts nothing but
+that every request is answered and every websocket still open.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def measure(variables: dict[str, str]) -> dict[str, Any]:
     if done.returncode:
         sys.exit(f"k6 failed:\n{done.stderr.decode()[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.decode().splitlines()[-1])
-    if result["failed"] or result["dropped"]:
-        sys.exit(f"{variables['URL']}: not every request was sent and answered: {result}")
+    if result["failed"]:
+        sys.exit(f"{variables['URL']}: not every request was answered: {result}")
     return result
 
 
@@ -78,20 +79,20 @@ def main() -> None:
     subprocess.run([str(ROOT / "scripts" / "lab-authority")], check=True)
     ways = targets()
     figures: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
-    for variables in ways.values():
-        measure(variables)
     for turn in range(ROUNDS):
         for way in WAYS if turn % 2 else reversed(WAYS):
             figures[way].append(measure(ways[way]))
     print(f"{RATE} requests per second, {ROUNDS} x {SECONDS} s for each way, milliseconds")
-    print(f"{'':14}{'p50':>8}{'p95':>8}{'p99':>8}{'p50 added':>12}{'p95 added':>12}")
+    print(f"{'':14}{'p50':>8}{'p95':>8}{'p99':>8}{'p50 added':>12}{'p95 added':>12}{'not sent':>10}")
     medians = {
         way: {name: statistics.median(each[name] for each in rounds) for name in ("med", "p95", "p99")}
         for way, rounds in figures.items()
     }
     for way, row in medians.items():
         added = [row[name] - medians["straight"][name] for name in ("med", "p95")]
-        print(f"{way:14}{row['med']:8.2f}{row['p95']:8.2f}{row['p99']:8.2f}{added[0]:12.2f}{added[1]:12.2f}")
+        dropped = sum(each["dropped"] for each in figures[way])
+        times = f"{row['med']:8.2f}{row['p95']:8.2f}{row['p99']:8.2f}{added[0]:12.2f}{added[1]:12.2f}"
+        print(f"{way:14}{times}{dropped:10}")
     sys.stdout.flush()
     websockets = ["tests/integration/test_gateway.py", "-k", "websockets", "--websockets", str(WEBSOCKETS), "-q", "-s"]
     subprocess.run([str(ROOT / "scripts" / "pytest"), *websockets], cwd=ROOT, check=True)

@@ -372,6 +372,17 @@ def test_tokens(gateway, ring, publish):
     assert ask(authorization="Bearer " + hostile["expired"]) == 401
 
 
+def test_a_token_that_was_good_expires(gateway, ring, publish):
+    """Envoy remembers good tokens, and lets clocks differ by a minute."""
+    secrets, token, _hostile = ring
+    publish(stack_gateway_tokens="required")
+    last_seconds = token(seconds=int(time.time() - NOW.timestamp()) - 57)
+    headers = {"apikey": secrets["publishable_key"], "authorization": "Bearer " + last_seconds}
+    assert [gateway.ask("/rest/v1/t", **headers).status for _turn in range(3)] == [200] * 3
+    time.sleep(5)
+    assert gateway.ask("/rest/v1/t", **headers).status == 401
+
+
 def test_headers_and_origins(gateway, ring, publish):
     key = ring[0]["publishable_key"]
     plain = gateway.ask("/rest/v1/t", apikey=key, x_request_id="abc")
