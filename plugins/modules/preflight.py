@@ -25,7 +25,7 @@ description:
   - What Supabase published as an example is refused as the value of a secret and wherever a service or an app has it
     in place of a secret's name.
   - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
-    C(publishable_key); names, placeholders and values of secret keys are refused.
+    C(publishable_key). Every other secret is refused, and so are names and values of secret keys.
 extends_documentation_fragment:
   - groundwork.supabase.attributes
 attributes:

@@ -20,8 +20,8 @@ async function call({ name, path, apikey, token }) {
   try {
     const headers = { apikey, ...(token && { Authorization: `Bearer ${token}` }) };
     const answer = await fetch(new URL(path, API_URL), { headers, signal: AbortSignal.timeout(30_000) });
-    await answer.arrayBuffer();
-    count(name, answer.status);
+    const body = await answer.text();
+    count(name, answer.ok ? answer.status : `${answer.status} ${body.slice(0, 100)}`);
   } catch (error) {
     count(name, error.cause?.code ?? error.name);
   }

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
@@ -78,6 +80,19 @@ def start() -> Iterator[Callable[..., AdHocRun]]:
 def run(start: Callable[..., AdHocRun]) -> Callable[..., Outcome]:
     """Run a module: ``run("migration", arguments, "--check")``."""
     return lambda module, arguments, *options: start(module, arguments, *options).wait()
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Callable[[str], Any]]:
+    """Import a part of the collection here, where ``ansible`` would be started too often: ``load("modules.rls")``.
+
+    None stays, since Ansible has its own way to load them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "collections"))
+        yield lambda name: importlib.import_module(f"ansible_collections.groundwork.supabase.plugins.{name}")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ansible_collections"]:
+        del sys.modules[name]
 
 
 @pytest.fixture

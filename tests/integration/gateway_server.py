@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from postgres_server import ROOT, docker, ensure_image
 
@@ -33,15 +33,17 @@ SETTINGS = {
     "stack_services": SERVICES,
 }
 READY_SECONDS = 30
+ACCEPTED_SECONDS = 5
 
 
 class Service(BaseHTTPRequestHandler):
     """Stands for every service: answers what it was asked, and takes a websocket by its handshake alone."""
 
     protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str]] = []
 
     def answer(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        self.asked.append(self.path)
         if self.headers.get("upgrade"):
             self.echo()
             return
@@ -100,11 +102,15 @@ class Gateway:
     substitute: Callable[[str, Mapping[str, str]], str]
     machine: str
     service_port: int
-    asked: list[str]
     container: str = ""
     version: str = ""
     command: list[str] = field(default_factory=list)
     ports: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> list[str]:
+        """Paths of the requests that got through."""
+        return Service.asked
 
     def publish(self, **settings: Any) -> str:
         """Render the live files, put them where Envoy looks, and wait until it uses them. Returns the version."""
@@ -142,10 +148,16 @@ class Gateway:
     def accepted(self) -> str:
         """Ask as the role does, in the container."""
         command = ["docker", "exec", "--env", f"LIVE_VERSION={self.version}", self.container]
-        done = subprocess.run([*command, "bash", "/etc/envoy/accepted.sh"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RejectedError(done.stderr + self.log())
-        return self.version
+        end = time.monotonic() + ACCEPTED_SECONDS
+        while True:
+            done = subprocess.run(
+                [*command, "bash", "/etc/envoy/accepted.sh"], capture_output=True, text=True, check=False
+            )
+            if done.returncode == 0:
+                return self.version
+            if time.monotonic() > end:
+                raise RejectedError(done.stderr + self.log())
+            time.sleep(0.1)
 
     def start(self) -> None:
         options = ["--detach", "--label", "groundwork.integration", "--user", "101:101"]
@@ -263,9 +275,8 @@ def running_gateway(
     machine = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
     service = ThreadingHTTPServer((machine, 0), Service)
     service.daemon_threads = True
-    service.asked = []  # type: ignore[attr-defined]
     threading.Thread(target=service.serve_forever, daemon=True).start()
-    gateway = Gateway(folder, secrets, substitute, machine, service.server_port, service.asked)  # type: ignore[attr-defined]
+    gateway = Gateway(folder, secrets, substitute, machine, service.server_port)
     try:
         gateway.switch(gateway.render({}))
         gateway.start()

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from in_process import importing
 from npm_programs import deno
 from postgres_server import ROOT
 
@@ -33,11 +32,6 @@ RUNTIME = """
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 LEGACY = "Vb6kRz1XqWt0MfSy9LgPj4NcHd2AeUo8"
 CLAIMS = {"iss": "supabase", "role": "authenticated", "exp": int(NOW.timestamp()) + 86400}
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,10 @@ from pathlib import Path
 
 import pytest
 from gateway_server import RejectedError, read_answer, running_gateway
-from in_process import importing
 from postgres_server import docker
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 LEGACY = "Vb6kRz1XqWt0MfSy9LgPj4NcHd2AeUo8"
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")

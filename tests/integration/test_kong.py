@@ -12,7 +12,6 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import yaml
 from gateway_server import SETTINGS, render_service
-from in_process import importing
 from kong_config import Kong, Outcome, find_schema_faults
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
@@ -62,11 +61,6 @@ OF_A_ROUTE = {
     "ejection_failures": 2,
     "ejection_seconds": 3,
 }
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import psycopg
 import pytest
-from in_process import importing
 from psycopg import sql
 
 SCHEMA = """
@@ -515,11 +514,6 @@ def restored_copy(server, database):
         check=True, capture_output=True, env=os.environ,
     )  # fmt: skip
     return copy
-
-
-@pytest.fixture
-def load():
-    yield from importing()
 
 
 def test_as_exact_as_a_view_of_every_expression(load, filled):

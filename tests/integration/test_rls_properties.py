@@ -14,7 +14,6 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from in_process import importing
 from psycopg import sql
 from test_rls_equality import restored_copy
 
@@ -98,11 +97,6 @@ def filled(server):
         for name in TABLES:
             connection.execute(sql.SQL("create table {} {}").format(sql.Identifier(*name), sql.SQL(COLUMNS)))
     return found
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")

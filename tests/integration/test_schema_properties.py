@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import HealthCheck, Phase, example, given, settings
-from in_process import importing
 from psycopg import sql
 from schema_states import (
     LEVELS,
@@ -118,11 +117,6 @@ def place(server):
     for name in ("schema_properties_copy", "schema_properties"):
         server.drop_database(name)
     server.drop_roles(server.roles() - before)
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")

@@ -18,20 +18,6 @@ SECRET_NAME = re.compile(
     r"service_role|(?:^|supabase_|sb_|[^a-z0-9_])secret_key(?!_base)|jwt_secret|secret_key_base|_password(?![a-z0-9])"
     r"|_enc_key|_crypto_key|_access_key_secret|_private_token"
 )
-# Secrets of the platform that the pattern does not tell by their names.
-PLATFORM_SECRETS = frozenset(
-    {
-        "anon_token",
-        "api_keys",
-        "dashboard_htpasswd",
-        "jwt_hmac_secret",
-        "jwt_jwks",
-        "jwt_keys",
-        "logflare_public_token",
-        "realtime_health_token",
-        "s3_access_key_id",
-    }
-)
 SECRET_LITERAL = re.compile(r"sb_secret_[A-Za-z0-9_-]{8,}")
 TOKEN_LITERAL = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 REMEDY = "give a front end anon_key or publishable_key only, and put the rest behind a service"
@@ -70,9 +56,7 @@ def find_front_end_faults(where: str, entry: Mapping[str, Any], values: Mapping[
 
 
 def _secrets_in(text: str, secret_values: Mapping[str, str]) -> list[str]:
-    found = [
-        f"secret {name}" for name in sorted(secret_names(text)) if name in PLATFORM_SECRETS or SECRET_NAME.search(name)
-    ]
+    found = [f"secret {name}" for name in sorted(secret_names(text) - PUBLIC_SECRETS)]
     found.extend(f"the value of secret {known}" for value, known in secret_values.items() if value in text)
     if SECRET_LITERAL.search(text):
         found.append("a secret API key (sb_secret_…)")

@@ -226,11 +226,11 @@ ALLOWED = [
     {"environment": "dev", "domains": {"api": "api.example.com"}, "email": "ops@example.com"},
     {"domains": {"wildcard": "*.acme.test"}},
     {"images": {"auth": "registry.test:5000/auth" + DIGEST}},
-    {"known_secrets": None, **app(environment={"A": "${secret:whatever}"})},
+    {"known_secrets": None, **app(public=False, environment={"A": "${secret:whatever}"})},
     {"opaque_secrets": ("smtp_password",), **secrets(smtp_password="Zq8-vR2mXp")},
     {"edge": ("caddy", "web"), **app(ports=["8443:8443"])},
     {
-        **app(environment={"WEBHOOK_KEY": "${secret:webhook_key}"}),
+        **app(public=False, environment={"WEBHOOK_KEY": "${secret:webhook_key}"}),
         "known_secrets": ("postgres_password", "webhook_key"),
     },
     app(public=False, environment={"DB_PASSWORD": "${secret:postgres_password}"}),
