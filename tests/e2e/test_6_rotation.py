@@ -189,7 +189,7 @@ def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, la
 
     result = load.end()
     answers = {name: set(said) for name, said in result["answers"].items()}
-    # A container that is being replaced says so while it finishes what it was asked. Its database is there all the time.
+    # A container that is being replaced says so while it finishes what it was asked. Its database is always there.
     answers["application's health"] -= {'503 {"status":"draining","checks":{"database":"ok","gateway":"ok"}}'}
     assert answers == {caller["name"]: {"200"} for caller in load.callers}
     assert result["sent"] > 20_000
