@@ -47,7 +47,7 @@ def find_front_end_faults(where: str, entry: Mapping[str, Any], values: Mapping[
     for path, text in texts(entry):
         # Elsewhere the name alone is prose, such as a page that warns of the key.
         named = path.partition(".")[0] in ("environment", "build") and SECRET_NAME.search(text.lower())
-        what = _secrets_in(text, secret_values) or (["the name of a secret key"] if named else [])
+        what = secrets_in(text, secret_values) or (["the name of a secret key"] if named else [])
         if what:
             found.setdefault(path, []).extend(what)
     return [
@@ -55,7 +55,8 @@ def find_front_end_faults(where: str, entry: Mapping[str, Any], values: Mapping[
     ]
 
 
-def _secrets_in(text: str, secret_values: Mapping[str, str]) -> list[str]:
+def secrets_in(text: str, secret_values: Mapping[str, str]) -> list[str]:
+    """What of it must not be in a front end, in words. secret_values: names of secrets by their values."""
     found = [f"secret {name}" for name in sorted(secret_names(text) - PUBLIC_SECRETS)]
     found.extend(f"the value of secret {known}" for value, known in secret_values.items() if value in text)
     if SECRET_LITERAL.search(text):

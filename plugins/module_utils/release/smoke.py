@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,10 +44,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; ``status`` 0 with the reason in ``body`` where nothing did."""
+    """What came back; ``status`` 0 with the reason in ``body`` where nothing did. headers: by names in lower case."""
 
     status: int
     body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def missing_secrets(raw: Mapping[str, Any], secrets: Mapping[str, str]) -> list[str]:
@@ -56,11 +57,11 @@ def missing_secrets(raw: Mapping[str, Any], secrets: Mapping[str, str]) -> list[
     return sorted(secret_names(text) - secrets.keys())
 
 
-def send(request: Request, connect_to: str, trust: ssl.SSLContext, timeout: float) -> Answer:
+def send(request: Request, connect_to: str, trust: ssl.SSLContext, timeout: float, limit: int = BODY_LIMIT) -> Answer:
     """Send one request without following redirects.
 
     connect_to: address to connect to instead of the name's own, so that the host's edge is asked whatever DNS says; ""
-    for the name's own. timeout: seconds.
+    for the name's own. timeout: seconds. limit: bytes of the body that are read.
     """
     parts = urlsplit(request.url)
     host, secure = parts.hostname or "", parts.scheme == "https"
@@ -78,7 +79,8 @@ def send(request: Request, connect_to: str, trust: ssl.SSLContext, timeout: floa
                 {"Host": parts.netloc, **request.headers},
             )
         response = connection.getresponse()
-        return Answer(response.status, response.read(BODY_LIMIT).decode(errors="replace"))
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, response.read(limit).decode(errors="replace"), headers)
     except (OSError, http.client.HTTPException) as error:
         return Answer(0, str(error) or type(error).__name__)
     finally:
