@@ -161,7 +161,7 @@ table:
   description: The same for people.
   returned: always
   type: str
-  sample: " 5  met      CORS for known origins only\n             https://app.example.com may read answers, ..."
+  sample: "5   met      CORS for known origins only\n             https://app.example.com may read answers, ..."
 """
 
 import ssl

@@ -10,7 +10,9 @@ import socket
 import ssl
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -41,8 +43,14 @@ class Edge:
     timeout: float
 
     def ask(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> smoke.Answer:
-        request = smoke.Request(url, url, method, headers or {}, "", (), "")
-        return smoke.send(request, self.connect_to, self.trust, self.timeout, FILE_BYTES)
+        return next(self.keep_asking(url, method, headers or {}))
+
+    def keep_asking(self, url: str, method: str, headers: Mapping[str, str]) -> Iterator[smoke.Answer]:
+        """The same again and again, over one connection."""
+        request = smoke.Request(url, url, method, headers, "", (), "")
+        with closing(smoke.Line(url, self.connect_to, self.trust, self.timeout, FILE_BYTES)) as line:
+            while True:
+                yield line.send(request)
 
     def speaks_old_tls(self, domain: str) -> bool:
         """Whether a handshake with TLS 1.1 or 1.0, both deprecated (RFC 8996), succeeds."""
@@ -124,10 +132,9 @@ def cors(edge: Edge, url: str, origins: Sequence[str]) -> Answer:
 
 def rate_limits(edge: Edge, url: str, requests: int, headers: Mapping[str, str]) -> Answer:
     """Send what is allowed and more, until it is refused. requests: how many one address may send in a minute."""
-    # The minute may turn on the way, and what was counted before it is forgotten then.
+    # What is allowed grows back while they are sent.
     most = 2 * requests + 1
-    for number in range(1, most + 1):
-        answer = edge.ask(url, headers=headers)
+    for number, answer in enumerate(islice(edge.keep_asking(url, "GET", headers), most), start=1):
         if answer.status == 429:
             return judge("rate_limits", f"request {number} in a row was refused with 429 at {url}", [], "")
         if answer.status == 0:

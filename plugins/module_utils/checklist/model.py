@@ -62,7 +62,7 @@ def table(answers: Sequence[Answer]) -> str:
     """One line for each point with what was seen, and one with the remedy where there is something to do."""
     lines = []
     for number, answer in enumerate(answers, start=1):
-        lines.append(f"{number:>2}  {answer.status.replace('_', ' '):<7}  {answer.question}")
+        lines.append(f"{number:<2}  {answer.status.replace('_', ' '):<7}  {answer.question}")
         lines.append(f"{'':13}{answer.evidence}")
         if answer.remedy:
             lines.append(f"{'':13}-> {answer.remedy}")

@@ -9,7 +9,7 @@ import http.client
 import socket
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,34 +57,60 @@ def missing_secrets(raw: Mapping[str, Any], secrets: Mapping[str, str]) -> list[
     return sorted(secret_names(text) - secrets.keys())
 
 
-def send(request: Request, connect_to: str, trust: ssl.SSLContext, timeout: float, limit: int = BODY_LIMIT) -> Answer:
-    """Send one request without following redirects.
+class Line:
+    """Sends requests to one host, over one connection for as long as the host keeps it.
 
     connect_to: address to connect to instead of the name's own, so that the host's edge is asked whatever DNS says; ""
-    for the name's own. timeout: seconds. limit: bytes of the body that are read.
+    for the name's own. timeout: seconds. limit: bytes of a body that are read.
     """
-    parts = urlsplit(request.url)
-    host, secure = parts.hostname or "", parts.scheme == "https"
-    connection = http.client.HTTPConnection(host, parts.port or (443 if secure else 80), timeout=timeout)
-    path = parts.path or "/"
-    try:
-        raw = socket.create_connection((connect_to or host, connection.port), timeout)
-        connection.sock = trust.wrap_socket(raw, server_hostname=host) if secure else raw
-        with suppress(ConnectionError):
-            # Who refuses a body may close before it has read it all; the answer is there all the same.
-            connection.request(
-                request.method,
-                f"{path}?{parts.query}" if parts.query else path,
-                request.body.encode() or None,
-                {"Host": parts.netloc, **request.headers},
-            )
-        response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, response.read(limit).decode(errors="replace"), headers)
-    except (OSError, http.client.HTTPException) as error:
-        return Answer(0, str(error) or type(error).__name__)
-    finally:
-        connection.close()
+
+    def __init__(
+        self, url: str, connect_to: str, trust: ssl.SSLContext, timeout: float, limit: int = BODY_LIMIT
+    ) -> None:
+        parts = urlsplit(url)
+        self._host, self._secure = parts.hostname or "", parts.scheme == "https"
+        port = parts.port or (443 if self._secure else 80)
+        self._address, self._trust, self._limit = connect_to or self._host, trust, limit
+        self._connection = http.client.HTTPConnection(self._host, port, timeout=timeout)
+
+    def send(self, request: Request) -> Answer:
+        """The answer, without following redirects."""
+        parts = urlsplit(request.url)
+        path = parts.path or "/"
+        try:
+            self._connect()
+            with suppress(ConnectionError):
+                # Who refuses a body may close before it has read it all; the answer is there all the same.
+                self._connection.request(
+                    request.method,
+                    f"{path}?{parts.query}" if parts.query else path,
+                    request.body.encode() or None,
+                    {"Host": parts.netloc, **request.headers},
+                )
+            response = self._connection.getresponse()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            answer = Answer(response.status, response.read(self._limit).decode(errors="replace"), headers)
+            if not response.isclosed():
+                # What is left of the body would be taken for the next answer.
+                self.close()
+            return answer
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            return Answer(0, str(error) or type(error).__name__)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _connect(self) -> None:
+        if self._connection.sock is None:
+            raw = socket.create_connection((self._address, self._connection.port), self._connection.timeout)
+            self._connection.sock = self._trust.wrap_socket(raw, server_hostname=self._host) if self._secure else raw
+
+
+def send(request: Request, connect_to: str, trust: ssl.SSLContext, timeout: float) -> Answer:
+    """Send one request, see Line."""
+    with closing(Line(request.url, connect_to, trust, timeout)) as line:
+        return line.send(request)
 
 
 def judge(request: Request, answer: Answer) -> Fault | None:

@@ -59,9 +59,9 @@ def test_what_fails():
 def test_the_table_has_remedies_and_a_sum():
     text = table([Answer("cors", MET, "seen"), Answer("tls", NOT_MET, "TLS 1.1", "turn it off")])
     assert text.splitlines() == [
-        " 1  met      CORS for known origins only",
+        "1   met      CORS for known origins only",
         "             seen",
-        " 2  not met  TLS for every connection from outside",
+        "2   not met  TLS for every connection from outside",
         "             TLS 1.1",
         "             -> turn it off",
         "1 of 2 are met",
@@ -163,6 +163,8 @@ def test_ports_that_others_reach(tmp_path):
 
 class Site(BaseHTTPRequestHandler):
     """A front end, an API with a rate limit, and what answers preflight requests."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         left = self.server.left = self.server.left - 1
