@@ -62,8 +62,7 @@ def read_database(params: Mapping[str, Any], schemas: Sequence[str]) -> tuple[Ca
 def _read_state(connection: psycopg.Connection[Any]) -> DatabaseState:
     from psycopg import sql
 
-    row = connection.execute(STATE).fetchone()
-    assert row is not None
+    row = connection.execute(STATE).fetchall()[0]
     pgaudit, archive_mode, archived, failed, audited, has_cron, partman = row
     purges = [f"job {name}" for (name,) in connection.execute(PURGES)] if has_cron else []
     if partman:
