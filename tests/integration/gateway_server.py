@@ -242,6 +242,11 @@ def render(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def render_service(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """Text of each of a service's files, by its path or its name in the live folder, and the service's entry."""
+    return render_entry(ROLE, f"stack_{name}", settings)
+
+
+def render_entry(role: Path, variable: str, settings: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+    """The same of the entry in a variable of any role."""
     from ansible.parsing.dataloader import DataLoader
     from ansible.plugins.loader import init_plugin_loader, lookup_loader
     from ansible.template import Templar
@@ -251,15 +256,20 @@ def render_service(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, st
         init_plugin_loader()
         initialised = True
     loader = DataLoader()
-    variables: dict[str, Any] = {"ansible_search_path": [str(ROLE)]}
-    for path in [*sorted(ROLE.glob("defaults/main/*.yml")), *sorted(ROLE.glob("vars/main/*.yml"))]:
-        variables.update(loader.load_from_file(str(path), trusted_as_template=True))
+    variables: dict[str, Any] = {"ansible_search_path": [str(role)]}
+    for folder in ("defaults", "vars"):
+        for path in sorted((role / folder).rglob("*.yml")):
+            variables.update(loader.load_from_file(str(path), trusted_as_template=True))
     variables.update(settings)
     templar = Templar(loader=loader, variables=variables)
     template = lookup_loader.get("ansible.builtin.template", loader=loader, templar=templar)
-    entry = templar.template(variables[f"stack_{name}"])
+    entry = templar.template(variables[variable])
     specs = {**entry["files"], **entry.get("live", {}).get("files", {})}
-    return {path: str(template.run([spec["template"]], variables=variables)[0]) for path, spec in specs.items()}, entry
+    texts = {}
+    for path, spec in specs.items():
+        rendered = template.run([spec["template"]], variables=variables)[0] if "template" in spec else spec["content"]
+        texts[path] = str(rendered)
+    return texts, entry
 
 
 initialised = False
