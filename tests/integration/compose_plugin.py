@@ -29,10 +29,7 @@ def provide_compose(folder: Path) -> dict[str, str]:
     ensure_image("base")
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
         return {}
-    build = ["docker", "build", "--quiet", "--tag", IMAGE]
-    build += [part for name in PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
-    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    subprocess.run([*build, "-"], input=DOCKERFILE, text=True, env=environment, check=True, capture_output=True)
+    build_image(IMAGE, DOCKERFILE)
     container = docker("create", IMAGE).strip()
     try:
         source = docker("inspect", "--format", "{{index .Config.Cmd 0}}", IMAGE).strip()
@@ -41,3 +38,11 @@ def provide_compose(folder: Path) -> dict[str, str]:
     finally:
         docker("rm", container)
     return {"DOCKER_CONFIG": str(folder)}
+
+
+def build_image(image: str, dockerfile: str) -> None:
+    """Build an image from packages of the distribution, through the machine's proxy where it has one."""
+    build = ["docker", "build", "--quiet", "--tag", image]
+    build += [part for name in PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    subprocess.run([*build, "-"], input=dockerfile, text=True, env=environment, check=True, capture_output=True)

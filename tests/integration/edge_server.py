@@ -51,7 +51,7 @@ class Service(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         seen = {"path": self.path, "method": self.command, "headers": {k.lower(): v for k, v in self.headers.items()}}
         content = json.dumps({**seen, "bytes": len(body)}).encode()
-        self.send_response(200)
+        self.send_response(int(self.headers.get("x-status") or 200))
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content)))
         for name, value in json.loads(self.headers.get("x-answer") or "[]"):

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import ssl
 import threading
+import time
 
 import pytest
 from constant_requests import constant_requests
-from edge_server import RefusedError, own_network, running_edge
+from edge_server import RefusedError, own_network, read_answer, running_edge
 from in_process import importing
 from postgres_server import docker
 
@@ -91,3 +96,216 @@ def test_a_broken_configuration_is_refused_and_the_former_serves_on(edge, publis
         edge.publish()
     assert tally.failures == {}
     assert echoes(websocket)
+
+
+def test_headers(edge, publish):
+    first = edge.ask().headers
+    assert first["Content-Security-Policy"] == "frame-ancestors 'self'; base-uri 'self'; object-src 'none'"
+    assert first["Permissions-Policy"].startswith("camera=()")
+    assert (first["X-Frame-Options"], first["X-Content-Type-Options"]) == ("SAMEORIGIN", "nosniff")
+    assert first["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    assert first["Strict-Transport-Security"] == "max-age=63072000"
+    assert (first["Server"], first["Via"]) == (None, None)
+    own = edge.ask(answer=[("Content-Security-Policy", "default-src 'none'"), ("Server", "secret/1.0")]).headers
+    assert (own.get_all("Content-Security-Policy"), own["Server"]) == (["default-src 'none'"], None)
+    publish(
+        APP | {"headers": {"X-Frame-Options": "", "Referrer-Policy": 'a "quoted" `one`'}, "hsts": "preload"},
+        {"domain": "api.lab.test", "upstream": "UPSTREAM", "hsts": "off"},
+    )
+    changed = edge.ask().headers
+    assert changed["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains; preload"
+    assert (changed["X-Frame-Options"], changed["Referrer-Policy"]) == (None, 'a "quoted" `one`')
+    assert edge.ask(host="api.lab.test").headers["Strict-Transport-Security"] is None
+
+
+def test_methods(edge, publish):
+    assert edge.ask(method="PATCH", body=b"x").data["method"] == "PATCH"
+    for method in ("TRACE", "PROPFIND", "CONNECT", "BREW"):
+        refused = edge.ask(method=method)
+        assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        assert refused.headers["X-Content-Type-Options"] == "nosniff"
+    assert edge.ask(method="TRACE", port=80).status == 405
+    publish(APP | {"methods": ["GET"]})
+    assert (edge.ask().status, edge.ask(method="POST").status) == (200, 405)
+
+
+def test_cookies(edge, publish):
+    def passed(*cookies):
+        return edge.ask(answer=[("Set-Cookie", cookie) for cookie in cookies]).headers.get_all("Set-Cookie")
+
+    assert passed(
+        "a=1", "b=2; Path=/; secure; HTTPONLY; samesite=None; Max-Age=9", "sb-app-auth-token.0=x=; Path=/"
+    ) == [
+        "a=1; Secure; HttpOnly; SameSite=Lax",
+        "b=2; Path=/; secure; HTTPONLY; samesite=None; Max-Age=9",
+        "sb-app-auth-token.0=x=; Path=/; Secure; SameSite=Lax",
+    ]
+    # Names and values that look like attributes are none, and what a script's cookie was given it keeps.
+    assert passed("secure=httponly; Domain=samesite.test;Secure", "sb-x=1;HttpOnly") == [
+        "secure=httponly; Domain=samesite.test;Secure; HttpOnly; SameSite=Lax",
+        "sb-x=1;HttpOnly; Secure; SameSite=Lax",
+    ]
+    publish(APP | {"cookie_attributes": ["Secure", "SameSite=Strict"]})
+    assert passed("a=1") == ["a=1; Secure; SameSite=Strict"]
+    publish(APP | {"cookie_attributes": []})
+    assert passed("a=1") == ["a=1"]
+
+
+def test_sizes(edge, publish):
+    publish(APP | {"max_body": "1KB"})
+    assert edge.ask(method="POST", body=b"x" * 1000).data["bytes"] == 1000
+    assert edge.ask(method="POST", body=b"x" * 1001).status == 413
+    assert edge.ask(x_long="x" * 60_000).status == 200
+    assert edge.ask(x_long="x" * 80_000).status == 431
+
+
+def test_slow_requests_are_given_up(edge, publish):
+    publish(caddy_header_timeout="1s", caddy_body_timeout="1s", caddy_body_rate=1000)
+    begin = time.monotonic()
+    header, body = edge.connect(), edge.connect()
+    header.sendall(b"GET / HTTP/1.1\r\n")
+    body.sendall(b"POST / HTTP/1.1\r\nHost: app.lab.test\r\nContent-Length: 9000\r\n\r\n")
+    try:
+        # Never idle for long, and yet too slow.
+        for _tick in range(12):
+            time.sleep(0.25)
+            body.sendall(b"x")
+    except OSError:
+        pass
+    assert header.recv(1024) == b""
+    answer = body.recv(1024)
+    assert answer == b"" or answer.split()[1] in (b"408", b"499", b"502"), answer
+    assert time.monotonic() - begin < 6
+    publish(caddy_header_timeout="1s", caddy_body_timeout="1s", caddy_body_rate=100)
+    with edge.connect() as enough:
+        enough.sendall(b"POST / HTTP/1.1\r\nHost: app.lab.test\r\nContent-Length: 600\r\n\r\n")
+        for _tick in range(6):
+            time.sleep(0.25)
+            enough.sendall(b"x" * 100)
+        assert read_answer(enough).data["bytes"] == 600
+    publish(APP | {"body_timeout": "30s"}, caddy_body_timeout="1s")
+    with edge.connect() as patient:
+        patient.sendall(b"POST / HTTP/1.1\r\nHost: app.lab.test\r\nContent-Length: 1\r\n\r\n")
+        time.sleep(2)
+        patient.sendall(b"x")
+        assert read_answer(patient).data["bytes"] == 1
+
+
+def test_addresses(edge, publish):
+    here = edge.ask().data["headers"]["x-forwarded-for"]
+    publish(
+        APP | {"deny": [here]},
+        APP | {"domain": "api.lab.test", "aliases": [], "allow": ["192.0.2.0/24", "2001:db8::/32"]},
+    )
+    assert (edge.ask().status, edge.ask(host="api.lab.test").status) == (403, 403)
+    publish(APP | {"allow": [here]}, APP | {"domain": "api.lab.test", "aliases": [], "deny": ["192.0.2.0/24"]})
+    assert (edge.ask().status, edge.ask(host="api.lab.test").status) == (200, 200)
+    # What a stranger writes there is believed of nobody but a trusted proxy.
+    publish(APP | {"allow": ["192.0.2.7"]})
+    assert edge.ask(x_forwarded_for="192.0.2.7").status == 403
+    publish(APP | {"allow": ["192.0.2.7"]}, caddy_trusted_proxies=[here])
+    assert edge.ask(x_forwarded_for="192.0.2.7").status == 200
+
+
+def test_cors(edge, publish):
+    publish(APP | {"cors": {"origins": ["https://www.lab.test"], "headers": ["X-One"], "credentials": True}})
+    known, upstream = {"origin": "https://www.lab.test"}, [("Access-Control-Allow-Origin", "*")]
+    answer = edge.ask(answer=upstream, **known).headers
+    assert answer.get_all("Access-Control-Allow-Origin") == ["https://www.lab.test"]
+    assert (answer["Vary"], answer["Access-Control-Allow-Credentials"]) == ("Origin", "true")
+    for stranger in ("https://www.lab.test.evil.test", "https://wwwxlab.test", "null"):
+        answer = edge.ask(answer=upstream, origin=stranger).headers
+        assert (answer["Access-Control-Allow-Origin"], answer["Vary"]) == (None, "Origin")
+    asked = edge.ask(method="OPTIONS", access_control_request_method="POST", **known)
+    assert (asked.status, asked.headers["Access-Control-Allow-Headers"]) == (204, "X-One")
+    assert asked.headers.get_all("Access-Control-Allow-Origin") == ["https://www.lab.test"]
+    refused = edge.ask(method="OPTIONS", access_control_request_method="POST", origin="https://evil.test")
+    assert "Access-Control-Allow-Origin" not in refused.headers
+    assert "Access-Control-Allow-Methods" not in refused.headers
+    publish(APP)
+    assert edge.ask(answer=upstream).headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_basic_authentication(edge, publish):
+    password = {"authorization": "Basic " + base64.b64encode(b"ann:a password").decode()}
+    command = ["caddy", "hash-password", "--bcrypt-cost", "4", "--plaintext", "a password"]
+    edge.secrets = {"ann_hash": edge.inside(*command).strip()}
+    publish(APP | {"basic_auth": {"ann": "${secret:ann_hash}"}})
+    refused = edge.ask()
+    assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, 'Basic realm="restricted"')
+    assert refused.headers["X-Content-Type-Options"] == "nosniff"
+    assert edge.ask(authorization="Basic " + base64.b64encode(b"ann:another").decode()).status == 401
+    assert "authorization" not in edge.ask(**password).data["headers"]
+
+
+def test_forward_authentication(edge, publish):
+    gate = {"upstream": "UPSTREAM", "uri": "/gate", "copy_headers": ["X-User"]}
+    publish(APP | {"forward_auth": gate})
+    passed = edge.ask("/page", answer=[("X-User", "ann")], x_user="forged")
+    assert (passed.data["path"], passed.data["headers"]["x-user"]) == ("/page", "ann")
+    assert "x-user" not in edge.ask("/page", x_user="forged").data["headers"]
+    # The service that is asked sees the request's headers, so it does as this one says.
+    refused = edge.ask("/page", x_status="401")
+    assert (refused.status, refused.data["path"]) == (401, "/gate")
+
+
+def test_redirects(edge, publish):
+    publish(
+        APP
+        | {
+            "redirects": [
+                {"from": "/old/*", "to": "/new{uri}"},
+                {"from": "/moved", "to": "https://x.test/", "status": 302},
+            ]
+        },
+        {"domain": "old.lab.test", "redirect": "https://app.lab.test{uri}"},
+    )
+    assert edge.ask("/new").status == 200
+    for path, host, status, target in (
+        ("/old/a?b=1", "app.lab.test", 308, "/new/old/a?b=1"),
+        ("/moved", "app.lab.test", 302, "https://x.test/"),
+        ("/a?b=1", "old.lab.test", 308, "https://app.lab.test/a?b=1"),
+    ):
+        answer = edge.ask(path, host=host)
+        assert (answer.status, answer.headers["Location"]) == (status, target)
+    plain = edge.ask("/a?b=1", port=80)
+    assert (plain.status, plain.headers["Location"]) == (308, "https://app.lab.test/a?b=1")
+    assert edge.ask(host="unknown.lab.test", port=80).status == 404
+    with pytest.raises(ssl.SSLError):
+        edge.ask(host="unknown.lab.test")
+
+
+def test_security_txt(edge, publish):
+    assert edge.ask("/.well-known/security.txt").data["path"] == "/.well-known/security.txt"
+    text = "Contact: mailto:security@lab.test\nExpires: 2027-06-01T00:00:00Z\n"
+    publish(caddy_security_txt=text)
+    answer = edge.ask("/.well-known/security.txt")
+    assert (answer.status, answer.body.decode(), answer.headers["Content-Type"]) == (
+        200,
+        text,
+        "text/plain; charset=utf-8",
+    )
+
+
+def test_metrics_and_administration_are_not_published(edge):
+    edge.ask()
+    metrics = edge.ask("/metrics", port=9180).body.decode()
+    assert re.search(r'caddy_http_request_duration_seconds_count{code="200",.*host="app.lab.test"', metrics), metrics
+    for port, path in ((9180, "/config/"), (443, "/metrics")):
+        assert b"caddy_http" not in edge.ask(path, port=port).body
+    with pytest.raises(RuntimeError):
+        edge.inside("wget", "-q", "-O", "-", "http://127.0.0.1:2019/config/")
+    assert edge.inside("stat", "-c", "%a %U", "/run/caddy").strip() == "700 root"
+    assert {"80:80", "443:443", "443:443/udp"} == set(edge.switch({})["ports"])
+
+
+def test_the_log_has_no_secrets(edge):
+    edge.ask(
+        "/page?apikey=Kx7vQ2mZ",
+        authorization="Bearer Zr9TfLw4",
+        cookie="a=BKx8vQ2m",
+        answer=[("Set-Cookie", "b=9TfLw4Cx")],
+    )
+    lines = [json.loads(line) for line in edge.log().splitlines() if '"/page' in line]
+    assert lines[-1]["request"]["uri"] == "/page"
+    assert not any(secret in edge.log() for secret in ("Kx7vQ2mZ", "Zr9TfLw4", "BKx8vQ2m", "9TfLw4Cx"))
