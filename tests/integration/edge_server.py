@@ -188,9 +188,11 @@ class Edge:
         command = ["docker", "exec", "--interactive", self.client, "tee", "/tmp/ca.crt"]
         subprocess.run(command, input=authority, stdout=subprocess.DEVNULL, text=True, check=True)
 
-    def connect(self, host: str = "app.lab.test", port: int = 443) -> socket.socket:
+    def connect(
+        self, host: str = "app.lab.test", port: int = 443, context: ssl.SSLContext | None = None
+    ) -> socket.socket:
         plain = socket.create_connection(("127.0.0.1", self.ports[port]), timeout=15)
-        return self.context.wrap_socket(plain, server_hostname=host) if port == 443 else plain
+        return (context or self.context).wrap_socket(plain, server_hostname=host) if port == 443 else plain
 
     def ask(
         self,

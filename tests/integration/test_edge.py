@@ -11,15 +11,27 @@ import re
 import ssl
 import threading
 import time
+from dataclasses import replace
 
 import pytest
+from certificate_pairs import make_pair
 from constant_requests import constant_requests
+from cryptography import x509
 from edge_server import RefusedError, own_network, read_answer, running_edge
 from in_process import importing
 from postgres_server import docker
 
 APP = {"domain": "app.lab.test", "aliases": ["www.lab.test"], "upstream": "UPSTREAM"}
+STATIC = {"domain": "static.lab.test", "fallback": "/index.html"}
+OWN = {"domain": "own.lab.test", "certificate": "own", "respond": {"body": "own"}}
 SITES = [APP, {"domain": "api.lab.test", "upstream": "UPSTREAM"}]
+PROFILES = {
+    "intermediate": {
+        "TLSv1.2": {"AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"},
+        "TLSv1.3": {"AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"},
+    },
+    "modern": {"TLSv1.3": {"AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +42,27 @@ def load():
 @pytest.fixture(scope="module")
 def edge(load, tmp_path_factory):
     folder = tmp_path_factory.mktemp("edge")
-    with own_network() as network, running_edge(folder, load, network, {"caddy_sites": SITES}) as running:
+    write_pair(folder, make_pair("own.lab.test"))
+    (folder / "www" / ".git").mkdir(parents=True)
+    for name, text in {
+        "index.html": "<p>home</p>" * 200,
+        "app.js": "1",
+        "image.png": "x" * 2000,
+        ".git/config": "x",
+    }.items():
+        (folder / "www" / name).write_text(text, encoding="utf-8")
+    sites = [*SITES, STATIC | {"root": str(folder / "www")}, OWN]
+    settings = {"caddy_sites": sites, "caddy_certificate_dir": str(folder / "tls")}
+    with own_network() as network, running_edge(folder, load, network, settings) as running:
         begun = docker("inspect", "--format", "{{.State.StartedAt}}", running.container)
         yield running
         assert docker("inspect", "--format", "{{.State.StartedAt}}", running.container) == begun
+
+
+def write_pair(folder, pair):
+    (folder / "tls").mkdir(exist_ok=True)
+    (folder / "tls" / "own.pem").write_text(pair.certificate, encoding="ascii")
+    (folder / "tls" / "own.key").write_text(pair.key, encoding="ascii")
 
 
 @pytest.fixture
@@ -78,24 +107,123 @@ def test_a_change_loses_no_request_and_no_connection(edge, publish):
     assert echoes(websocket)
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"caddy_max_body": "lots"}, "parsing max_size"),
-        ({"caddy_sites": [APP | {"retry": "soon"}]}, "bad duration value soon"),
-        ({"caddy_sites": [APP | {"certificate": "absent"}]}, "/etc/caddy/tls/absent.pem: no such file"),
-        ({"caddy_acme_dns": "nobody", "caddy_tls": "acme"}, "module not registered: dns.providers.nobody"),
-    ],
-)
-def test_a_broken_configuration_is_refused_and_the_former_serves_on(edge, publish, settings, said):
+BROKEN = {
+    "parsing max_size": {"caddy_max_body": "lots"},
+    "bad duration value soon": {"caddy_sites": [APP | {"retry": "soon"}]},
+    "/etc/caddy/tls/absent.pem: no such file": {"caddy_sites": [APP | {"certificate": "absent"}]},
+    "module not registered: dns.providers.nobody": {"caddy_acme_dns": "nobody", "caddy_tls": "acme"},
+}
+
+
+def test_a_broken_configuration_is_refused_and_the_former_serves_on(edge, publish):
     websocket = upgraded(edge)
     with constant_requests(edge) as tally:
-        edge.switch(settings)
-        with pytest.raises(RefusedError, match=said):
-            edge.accepted()
-        edge.publish()
-    assert tally.failures == {}
+        for said, settings in BROKEN.items():
+            edge.switch(settings)
+            with pytest.raises(RefusedError, match=said):
+                edge.accepted()
+    edge.publish()
+    assert (tally.failures, tally.asked_again) == ({}, 0)
     assert echoes(websocket)
+
+
+def served(edge, host):
+    with edge.connect(host, context=ssl._create_unverified_context()) as connection:
+        return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True)).serial_number
+
+
+def test_a_certificate_from_files_is_taken_over_when_it_changes(edge, publish):
+    renewed = make_pair("own.lab.test")
+    assert served(edge, "own.lab.test") not in (renewed.serial, served(edge, "app.lab.test"))
+    write_pair(edge.folder, renewed)
+    publish(OWN, APP, __caddy_certificates_seen="what the role saw of the files")
+    assert served(edge, "own.lab.test") == renewed.serial
+    # A key that does not fit is refused, and what was there serves on.
+    write_pair(edge.folder, replace(make_pair("own.lab.test"), key=renewed.key))
+    edge.switch({"__caddy_certificates_seen": "something else"})
+    with pytest.raises(RefusedError, match="private key does not match public key"):
+        edge.accepted()
+    assert served(edge, "own.lab.test") == renewed.serial
+    write_pair(edge.folder, renewed)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profiles(edge, publish, profile):
+    publish(caddy_tls_profile=profile)
+    report = edge.from_client("nmap", "-Pn", "-p", "443", "--script", "ssl-enum-ciphers", "app.lab.test")
+    found = {}
+    for line in report.splitlines():
+        if version := re.search(r"(TLSv1\.\d|SSLv3): *$", line):
+            found[version[1]] = set()
+        elif suite := re.search(r"TLS_(?:ECDHE_ECDSA_WITH_|AKE_WITH_)(\w+) .*- A$", line):
+            found[version_of(found)].add(suite[1])
+        else:
+            assert "TLS_" not in line, line
+    assert found == PROFILES[profile], report
+
+
+def version_of(found):
+    return list(found)[-1]
+
+
+@pytest.mark.parametrize(
+    ("group", "taken"), [("X25519MLKEM768", True), ("X25519", True), ("P-384", True), ("P-521", False)]
+)
+def test_groups(edge, group, taken):
+    command = ["openssl", "s_client", "-connect", "app.lab.test:443", "-CAfile", "/tmp/ca.crt", "-groups", group]
+    if taken:
+        assert "Verify return code: 0 (ok)" in edge.from_client(*command)
+    else:
+        with pytest.raises(RuntimeError, match="handshake failure"):
+            edge.from_client(*command)
+
+
+def test_versions_of_http(edge):
+    for option, version in (("--http1.1", "1.1"), ("--http2", "2"), ("--http3-only", "3")):
+        command = ["curl", "-s", "--cacert", "/tmp/ca.crt", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"]
+        assert edge.from_client(*command, option, "https://app.lab.test/") == f"{version} 200"
+    assert edge.ask().headers["Alt-Svc"] == 'h3=":443"; ma=2592000'
+
+
+def test_a_static_front_end(edge):
+    def ask(path, **more):
+        return edge.ask(path, host="static.lab.test", **more)
+
+    assert (ask("/app.js").body, ask("/app.js").headers["Content-Type"]) == (b"1", "text/javascript; charset=utf-8")
+    for path in ("/", "/deep/link", "/index.html", "/a/../../../etc/passwd", "/..%2f..%2fetc/passwd"):
+        answer = ask(path)
+        assert (answer.status, answer.body[:11]) in {(200, b"<p>home</p>"), (308, b""), (400, b"")}, path
+    assert (ask("/.git/config").status, ask("/%2egit/config").status, ask("/", method="POST").status) == (404, 404, 405)
+    assert ask("/", accept_encoding="gzip").headers["Content-Encoding"] == "gzip"
+    assert ask("/image.png", accept_encoding="gzip").headers["Content-Encoding"] is None
+    assert ask("/").headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_compression_of_what_passes(edge, publish):
+    text = [("Content-Type", "application/json"), ("X-Padding", "x" * 10)]
+    assert edge.ask("/" + "a" * 2000, accept_encoding="gzip", answer=text).headers["Content-Encoding"] is None
+    publish(APP | {"compression": True})
+    assert edge.ask("/" + "a" * 2000, accept_encoding="gzip").headers["Content-Encoding"] == "gzip"
+    packed = edge.ask("/" + "a" * 2000, accept_encoding="gzip", answer=[("Content-Encoding", "br")])
+    assert packed.headers.get_all("Content-Encoding") == ["br"]
+
+
+def test_slow_connections_do_not_keep_others_out(edge):
+    """200 that never end their headers, and as many bodies; how much others wait for them is in tests/bench/edge.py."""
+    slow = []
+    for number in range(400):
+        slow.append(edge.connect())
+        slow[-1].sendall(
+            b"GET / HTTP/1.1\r\nX: "
+            if number % 2
+            else b"POST / HTTP/1.1\r\nHost: app.lab.test\r\nContent-Length: 9\r\n\r\n1"
+        )
+    with constant_requests(edge) as tally:
+        time.sleep(3)
+    assert (tally.failures, tally.asked_again) == ({}, 0)
+    assert all(tally.statuses.values()), tally
+    for connection in slow:
+        connection.close()
 
 
 def test_headers(edge, publish):
