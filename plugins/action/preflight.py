@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, numbered
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.database import find_database_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.edge import find_edge_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import Inventory, find_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migration_folder import (
     find_file_faults,
@@ -43,6 +44,7 @@ ARGUMENTS: dict[str, Any] = {
     "known_secrets": {"type": "list", "elements": "str", "no_log": False},
     "database": {"type": "dict", "default": {}},
     "gateway": {"type": "dict", "default": {}},
+    "edge_variables": {"type": "dict", "default": {}},
 }
 # What role database hands its variables to.
 DATABASE_ARGUMENTS = {
@@ -53,7 +55,7 @@ DATABASE_ARGUMENTS = {
     "schema": schema.ARGUMENTS,
     "vault": vault.ARGUMENTS,
 }
-ROLE_OPTIONS = Path(__file__).parents[2] / "roles" / "database" / "meta" / "argument_specs.yml"
+ROLES = Path(__file__).parents[2] / "roles"
 
 
 class ActionModule(ActionBase):
@@ -75,9 +77,13 @@ class ActionModule(ActionBase):
         args = {key: tuple(value) if isinstance(value, list) else value for key, value in args.items()}
         if not all(str(port).isdigit() for port in args["reserved_ports"]):
             raise AnsibleActionFail("reserved_ports: a key is not a port; write PORT: who listens there")
-        database = args.pop("database")
+        database, edge = args.pop("database"), args.pop("edge_variables")
         inventory = Inventory(now=datetime.now(timezone.utc), **args)
-        faults = [*find_faults(inventory), *self._database_faults(database, inventory)]
+        faults = [
+            *find_faults(inventory),
+            *self._database_faults(database, inventory),
+            *self._edge_faults(edge, inventory),
+        ]
         result.update(changed=False, faults=[str(fault) for fault in faults])
         # Recorded with every release of this run: a rollback without a name goes by the first.
         result["ansible_facts"] = {
@@ -92,9 +98,7 @@ class ActionModule(ActionBase):
         """What is wrong with the variables of role database, and with the files on the controller that they name."""
         if not variables:
             return
-        options = self._loader.load_from_file(str(ROLE_OPTIONS))["argument_specs"]["main"]["options"]
-        known = inventory.known_secrets
-        secrets = None if known is None else {*known, *inventory.secrets}
+        options, secrets = self._options_of("database"), _secret_names(inventory)
         yield from find_database_faults(variables, DATABASE_ARGUMENTS, options, secrets)
         folder = variables.get("database_migrations")
         if folder and isinstance(folder, str):
@@ -102,6 +106,18 @@ class ActionModule(ActionBase):
         seeds = variables.get("database_seeds")
         for position, seed in enumerate(seeds if isinstance(seeds, list) else []):
             yield from find_file_faults(f"database_seeds[{position}]", Path(self._loader.path_dwim(str(seed))))
+
+    def _edge_faults(self, variables: Mapping[str, Any], inventory: Inventory) -> Iterator[Fault]:
+        """What is wrong with the variables of role caddy."""
+        if variables:
+            platform = {str(domain) for domain in inventory.domains.values()}
+            secrets = _secret_names(inventory)
+            yield from find_edge_faults(variables, self._options_of("caddy"), platform, inventory.now, secrets)
+
+    def _options_of(self, role: str) -> Mapping[str, Any]:
+        specification = self._loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
+        options: Mapping[str, Any] = specification["argument_specs"]["main"]["options"]
+        return options
 
     def _commit(self) -> str:
         """Git commit of the checkout that the run comes from, marked where it has changes; "" outside a checkout."""
@@ -142,3 +158,8 @@ class ActionModule(ActionBase):
         except (AnsibleError, OSError):
             # A role's template is looked for again, and missed by name, when the role renders it.
             return spec
+
+
+def _secret_names(inventory: Inventory) -> set[str] | None:
+    """Secrets that the host's store will have, None where that is not known."""
+    return None if inventory.known_secrets is None else {*inventory.known_secrets, *inventory.secrets}

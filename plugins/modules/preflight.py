@@ -133,6 +133,12 @@ options:
       - Where C(kong) is among O(services), what it cannot do is a fault. Envoy can do all.
     type: dict
     default: {}
+  edge_variables:
+    description:
+      - Variables of role C(caddy) that the inventory sets, by name, such as C(caddy_tls), and C(supabase_sites).
+      - Their secrets are looked for in O(known_secrets) and O(secrets).
+    type: dict
+    default: {}
 seealso:
   - module: groundwork.supabase.secret
   - module: groundwork.supabase.release

@@ -38,6 +38,12 @@ FAULTS = {
     "caddy_image: docker.io/library/caddy:": {"supabase_require_digests": True},
     "caddy_image: caddy:latest is another image": {"caddy_overrides": {"image": "caddy:latest"}},
     "caddy_image: caddy is another image": {"caddy_image": "caddy"},
+    "supabase_sites[0], api.acme.test: api.acme.test is served by the API or the dashboard already": {
+        "supabase_sites": [{"domain": "api.acme.test", "upstream": "app:8080"}],
+    },
+    "caddy_tls_profile: value of caddy_tls_profile must be one of: intermediate, modern, got: moderne": {
+        "caddy_tls_profile": "moderne",
+    },
     "service auth: who signs up has to confirm": {"stack_smtp": {"host": ""}},
     "stack_gateway_routes[0], atuh: there is no such route or service; did you mean auth?": {
         "stack_gateway_routes": [{"route": "atuh", "maintenance": True}],

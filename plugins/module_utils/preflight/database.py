@@ -9,7 +9,6 @@ Whether a table, column or role exists is not asked; migrations may make it firs
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,20 +20,18 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.errors import 
 from ansible_collections.groundwork.supabase.plugins.module_utils.partitions.model import (
     read_tables as read_partitioned_tables,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.argument_specs import (
-    read_arguments,
-    read_elements,
-)
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import MAKE_SECRET
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.policies import read_policies
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import (
+    Options,
+    find_misspelt,
+    read_variable,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.arguments import read_schemas_argument
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_role_plan import read_login_roles
 from ansible_collections.groundwork.supabase.plugins.module_utils.vault.arguments import read_secrets
 
-Options = Mapping[str, Mapping[str, Any]]
-# A variable that is this close to one of the role's was meant to be it. 1 is equal (difflib).
-CLOSE = 0.85
 # Where readers say that something stands: tables[3].policies[1].
 PLACE = re.compile(r"\b[a-z_]+\[\d+\](?:\.[a-z_]+\[\d+\])*")
 STEP = re.compile(r"([a-z_]+)\[(\d+)\]")
@@ -96,7 +93,7 @@ def find_database_faults(
     variables: those that the inventory sets, by name. arguments: of each module in CALLS. options: of the role, as its
     argument specification has them. known_secrets: names that the host's store will have, None where that is not known.
     """
-    yield from _misspelt(variables, options)
+    yield from find_misspelt("database", variables, options)
     for call in CALLS:
         values, faults = _read_variables(call, variables, arguments[call.module])
         yield from faults
@@ -106,15 +103,7 @@ def find_database_faults(
     read = {variable for call in CALLS for variable in call.variables.values()}
     for name, value in variables.items():
         if name in options and name not in read:
-            yield from _read_variable(name, value, options[name])[1]
-
-
-def _misspelt(variables: Mapping[str, Any], options: Options) -> Iterator[Fault]:
-    """What is misspelt is never read, and whatever it was to secure stays open. Others may be the inventory's own."""
-    missing = [option for option in options if option not in variables]
-    for name in variables:
-        if name not in options and (close := difflib.get_close_matches(name, missing, n=1, cutoff=CLOSE)):
-            yield Fault(f"variable {name}", "role database has no such option", f"did you mean {close[0]}?")
+            yield from read_variable(name, value, options[name])[1]
 
 
 def _read_variables(call: Call, variables: Mapping[str, Any], specs: Options) -> tuple[dict[str, Any], list[Fault]]:
@@ -125,19 +114,10 @@ def _read_variables(call: Call, variables: Mapping[str, Any], specs: Options) ->
         spec = specs[argument]
         value = None
         if variable in variables:
-            value, wrong = _read_variable(variable, variables[variable], spec)
+            value, wrong = read_variable(variable, variables[variable], spec)
             faults.extend(wrong)
         values[argument] = spec.get("default", [] if spec["type"] == "list" else None) if value is None else value
     return values, faults
-
-
-def _read_variable(name: str, value: Any, spec: Mapping[str, Any]) -> tuple[Any, list[Fault]]:
-    if isinstance(value, list) and spec.get("options"):
-        return read_elements(spec, value, name)
-    values, faults = read_arguments({name: spec}, {name: value}, "", {})
-    # A mapping in it is called .NAME so far.
-    faults = [Fault(fault.object.lstrip(".") or name, fault.cause, fault.remedy) for fault in faults]
-    return values and values[name], faults
 
 
 def _reader_faults(call: Call, values: Mapping[str, Any]) -> Iterator[Fault]:

@@ -56,7 +56,7 @@ def find_control_faults(gateway: Mapping[str, Any]) -> Iterator[Fault]:
 def _find_faults_of(where: str, controls: Mapping[str, Any]) -> Iterator[Fault]:
     for name in ("allow", "deny", "maintenance_exempt"):
         for text in controls.get(name) or []:
-            cause = _address_fault(str(text))
+            cause = address_fault(str(text))
             if cause:
                 yield Fault(f"{where}{name}", f"{text} {cause}", "write 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32")
     for kind, limit in (controls.get("rate_limits") or {}).items():
@@ -125,7 +125,8 @@ def _below(value: Any, least: int) -> bool:
     return isinstance(value, bool) or not str(value).isdigit() or int(value) < least
 
 
-def _address_fault(text: str) -> str:
+def address_fault(text: str) -> str:
+    """Why a text is no address or network, "" where it is one."""
     try:
         ipaddress.ip_network(text)
     except ValueError as error:
