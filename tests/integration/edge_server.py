@@ -160,8 +160,11 @@ class Edge:
             options += ["--tmpfs", mount]
         for name, value in entry["environment"].items():
             options += ["--env", f"{name}={value}"]
-        for volume in entry["volumes"]:
-            options += ["--volume", volume.partition(":")[2] if volume.startswith("caddy-data:") else volume]
+        for mount in entry["volumes"]:
+            options += [
+                "--volume",
+                "/data" if mount == "caddy-data:/data" else f"{mount['source']}:{mount['target']}:ro",
+            ]
         for name in ("reload.sh", "live"):
             options += ["--volume", f"{self.folder / name}:/etc/caddy/{name}:ro"]
         for port in (80, 443, 9180):

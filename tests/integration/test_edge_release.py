@@ -78,6 +78,16 @@ def test_a_release_changes_its_configuration_without_a_restart(deploy):
     after = serves(deploy.container)
     assert (after[0], "DENY" in after[1], after[2] != version) == (began, True, True)
     error = deploy(caddy_headers={"X-Frame-Options": "SAMEORIGIN"}, caddy_max_header="much").error
-    assert "Caddy refused the configuration" in error and "max_header_size" in error, error
+    assert "service caddy did not take over its live files" in error and "serves again" in error, error
     assert serves(deploy.container) == after
     assert not deploy(caddy_headers={"X-Frame-Options": "DENY"}).changed
+
+
+def test_a_static_front_end_needs_its_folder(deploy, tmp_path):
+    site = {"domain": "static.lab.test", "root": str(tmp_path / "www")}
+    assert deploy().changed
+    before = serves(deploy.container)
+    assert "bind source path does not exist" in deploy(caddy_sites=[site]).error
+    assert serves(deploy.container) == before
+    (tmp_path / "www").mkdir()
+    assert deploy(caddy_sites=[site]).result["units"][0]["replaced"] == ["caddy"]

@@ -1,0 +1,127 @@
+"""What outsiders say of the edge's TLS, and what slow connections cost the others.
+
+testssl.sh (Debian) rates both profiles, with the authority of the edge made known to it. Then one client asks over a
+connection that it keeps, in interleaved rounds with and without 200 connections that never end their headers and 200
+that never end their bodies; printed is the median over the rounds of how p95 with them compares to p95 without. Asserts
+nothing but the answers themselves. And it changes the configuration under load, to count requests that are met by it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from compose_plugin import build_image  # noqa: E402
+from constant_requests import constant_requests  # noqa: E402
+from edge_server import Edge, own_network, running_edge  # noqa: E402
+from in_process import importing  # noqa: E402
+from postgres_server import docker  # noqa: E402
+
+APP = {"domain": "app.lab.test", "upstream": "UPSTREAM"}
+IMAGE = "groundwork-test/testssl:current"
+DOCKERFILE = """\
+FROM groundwork-lab/base:current
+RUN apt-get update && apt-get install -y --no-install-recommends testssl.sh && rm -rf /var/lib/apt/lists/*
+"""
+ROUNDS = 9
+REQUESTS = 400
+SLOW = 200
+CHANGES = 50
+
+
+def rate(edge: Edge, profile: str) -> None:
+    edge.publish(caddy_tls_profile=profile)
+    authority = edge.from_client("cat", "/tmp/ca.crt")
+    (edge.folder / "authority.pem").write_text(authority, encoding="ascii")
+    options = ["--rm", "--network", edge.network, "--volume", f"{edge.folder}/authority.pem:/authority.pem:ro"]
+    # Its exit code counts what it found.
+    command = "testssl --quiet --warnings off --add-ca /authority.pem --jsonfile /tmp/r app.lab.test >&2; cat /tmp/r"
+    findings = json.loads(docker("run", *options, IMAGE, "sh", "-c", command))
+    by_name = {finding["id"]: finding["finding"] for finding in findings}
+    scores = {name: by_name.get(name) for name in ("overall_grade", "final_score", "protocol_support_score")}
+    print(f"{profile}: {scores}")
+    for finding in findings:
+        if finding["severity"] not in ("OK", "INFO", "DEBUG"):
+            print(f"    {finding['severity']:8} {finding['id']}: {finding['finding']}")
+
+
+@contextmanager
+def slow_connections(edge: Edge):
+    headers = b"GET / HTTP/1.1\r\nX: "
+    body = b"POST / HTTP/1.1\r\nHost: app.lab.test\r\nContent-Length: 9\r\n\r\n1"
+    connections = [edge.connect() for _number in range(2 * SLOW)]
+    for number, connection in enumerate(connections):
+        connection.sendall(body if number % 2 else headers)
+    try:
+        yield
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def p95(edge: Edge) -> float:
+    """Seconds."""
+    with edge.connect() as connection:
+        seconds = []
+        for _number in range(REQUESTS):
+            begin = time.perf_counter()
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: app.lab.test\r\n\r\n")
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            response.read()
+            seconds.append(time.perf_counter() - begin)
+            assert response.status == 200
+    return statistics.quantiles(seconds, n=20)[-1]
+
+
+def compare(edge: Edge) -> None:
+    ratios, alone = [], []
+    for _round in range(ROUNDS):
+        before = p95(edge)
+        with slow_connections(edge):
+            among = p95(edge)
+        after = p95(edge)
+        alone.append((before + after) / 2)
+        ratios.append(among / alone[-1])
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"p95 among {2 * SLOW} slow connections: {statistics.median(ratios):.2f} of that without ({spread})")
+    print(f"p95 without: {statistics.median(alone) * 1000:.1f} ms")
+
+
+def change(edge: Edge) -> None:
+    """Requests over HTTP/1.1 connections of their own that are met by a change, and the same of all kinds that fail."""
+    with constant_requests(edge) as tally:
+        for number in range(CHANGES):
+            edge.publish(caddy_headers={"X-Number": str(number)})
+    asked = len(tally.statuses["HTTP/1.1"])
+    print(
+        f"{CHANGES} changes: {tally.asked_again} of {asked} requests by HTTP/1.1 asked again; failed: {tally.failures}"
+    )
+
+
+def main() -> None:
+    build_image(IMAGE, DOCKERFILE)
+    loading = importing()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        own_network() as network,
+        running_edge(Path(folder), next(loading), network, {"caddy_sites": [APP]}) as edge,
+    ):
+        compare(edge)
+        change(edge)
+        for profile in ("intermediate", "modern"):
+            rate(edge, profile)
+    loading.close()
+
+
+if __name__ == "__main__":
+    main()
