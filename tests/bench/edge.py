@@ -98,14 +98,13 @@ def compare(edge: Edge) -> None:
 
 
 def change(edge: Edge) -> None:
-    """Requests over HTTP/1.1 connections of their own that are met by a change, and the same of all kinds that fail."""
+    """Requests of each kind that are met by a change and get no answer."""
     with constant_requests(edge) as tally:
         for number in range(CHANGES):
             edge.publish(caddy_headers={"X-Number": str(number)})
-    asked = len(tally.statuses["HTTP/1.1"])
-    print(
-        f"{CHANGES} changes: {tally.asked_again} of {asked} requests by HTTP/1.1 asked again; failed: {tally.failures}"
-    )
+    print(f"{CHANGES} changes one after another, failed: {tally.failures or 'none'}; without an answer:")
+    for kind, statuses in tally.statuses.items():
+        print(f"    {kind}: {statuses.count(0)} of {len(statuses)}")
 
 
 def main() -> None:

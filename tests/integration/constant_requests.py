@@ -15,31 +15,39 @@ from dataclasses import dataclass, field
 
 from edge_server import Edge
 
-# Options of curl and its URL. A range in the URL makes it keep the connection for as many requests. What a closing
-# HTTP/3 connection rejects is sent again, as clients do (RFC 9114, section 5.2).
+# Options of curl and its URL. A range in the URL makes it keep the connection for as many requests.
 KINDS = {
     "HTTP/2, a connection for each": ("--http2", ""),
     "HTTP/2, kept": ("--http2", "?n=[1-25]"),
-    "HTTP/3, kept": ("--http3-only --retry 1 --retry-all-errors", "?n=[1-25]"),
+    "HTTP/3, kept": ("--http3-only", "?n=[1-25]"),
 }
 LOOP = (
     "until [ -e /tmp/{stop} ]; do curl --silent --output /dev/null --max-time 20 --cacert /tmp/ca.crt --rate 40/s"
     " {option} --write-out '%{{http_code}}\\n' 'https://{host}/{range}'; sleep 0.03; done"
 )
-# How often HTTP/1.1 asks again at most: whoever gets no answer at all, neither a status nor a byte of it, may do so.
-TIMES = 2
 
 
 @dataclass
 class Tally:
-    """Statuses by the kind of request; 0 where there was no answer."""
+    """Statuses by the kind of request, 0 where the connection was closed and there was no answer.
+
+    Go's server closes those connections without a word whose first request comes in, or that are idle, at the moment
+    at which its configuration is replaced. Clients ask again (RFC 9110, section 9.2.2).
+    """
 
     statuses: dict[str, list[int]] = field(default_factory=dict)
-    asked_again: int = 0
+
+    @property
+    def unanswered(self) -> int:
+        return sum(found.count(0) for found in self.statuses.values())
 
     @property
     def failures(self) -> dict[str, list[int]]:
-        bad = {kind: [status for status in found if status != 200] for kind, found in self.statuses.items()}
+        """Other answers than 200, and requests without an answer that would have had none when asked again."""
+        bad = {
+            kind: [after for before, after in pairwise([200, *found]) if after not in (0, 200) or before == after == 0]
+            for kind, found in self.statuses.items()
+        }
         return {kind: found for kind, found in bad.items() if found}
 
 
@@ -57,7 +65,7 @@ def constant_requests(edge: Edge, host: str = "app.lab.test") -> Iterator[Tally]
         )
         for kind, loop in loops.items()
     }
-    plain = threading.Thread(target=ask_plainly, args=(edge, host, tally, over), daemon=True)
+    plain = threading.Thread(target=ask_plainly, args=(edge, host, tally.statuses["HTTP/1.1"], over), daemon=True)
     plain.start()
     try:
         yield tally
@@ -69,17 +77,14 @@ def constant_requests(edge: Edge, host: str = "app.lab.test") -> Iterator[Tally]
             tally.statuses[kind] = [int(line) for line in process.communicate(timeout=60)[0].split()]
 
 
-def ask_plainly(edge: Edge, host: str, tally: Tally, over: threading.Event) -> None:
-    """HTTP/1.1, a connection for each request.
-
-    Go's server closes a connection without a word whose first request comes in just when its configuration is replaced.
-    """
+def ask_plainly(edge: Edge, host: str, found: list[int], over: threading.Event) -> None:
+    """HTTP/1.1, a connection for each request."""
     while not over.wait(0.02):
-        for attempt in range(1, TIMES + 1):
-            try:
-                tally.statuses["HTTP/1.1"].append(edge.ask(host=host).status)
-                break
-            except (OSError, http.client.HTTPException):
-                tally.asked_again += 1
-                if attempt == TIMES:
-                    tally.statuses["HTTP/1.1"].append(0)
+        try:
+            found.append(edge.ask(host=host).status)
+        except (OSError, http.client.HTTPException):
+            found.append(0)
+
+
+def pairwise(found: list[int]) -> list[tuple[int, int]]:
+    return list(zip(found, found[1:]))

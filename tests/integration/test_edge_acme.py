@@ -77,7 +77,7 @@ def test_a_certificate_is_renewed_and_no_request_lost(edge):
     with constant_requests(edge) as tally:
         wait_for_another(edge, first)
     assert tally.failures == {}
-    assert tally.asked_again == 0
+    assert tally.unanswered == 0
 
 
 def test_an_authority_that_is_away_costs_nothing_while_the_certificate_lasts(edge, authority):
