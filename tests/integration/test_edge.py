@@ -302,7 +302,8 @@ def test_slow_requests_are_given_up(edge, publish):
         pass
     assert header.recv(1024) == b""
     answer = body.recv(1024)
-    assert answer == b"" or answer.split()[1] in (b"408", b"499", b"502"), answer
+    # Who notices first, the edge or the service behind it, is not always the same.
+    assert answer == b"" or answer.split()[1] in (b"408", b"499", b"502", b"504"), answer
     assert time.monotonic() - begin < 6
     publish(caddy_header_timeout="1s", caddy_body_timeout="1s", caddy_body_rate=100)
     with edge.connect() as enough:
