@@ -9,6 +9,7 @@ nothing but the answers themselves. And it changes the configuration under load,
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import statistics
 import sys
@@ -16,14 +17,14 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "collections")]
 
 from compose_plugin import build_image  # noqa: E402
 from constant_requests import constant_requests  # noqa: E402
 from edge_server import Edge, own_network, running_edge  # noqa: E402
-from in_process import importing  # noqa: E402
 from postgres_server import docker  # noqa: E402
 
 APP = {"domain": "app.lab.test", "upstream": "UPSTREAM"}
@@ -36,6 +37,10 @@ ROUNDS = 9
 REQUESTS = 400
 SLOW = 200
 CHANGES = 50
+
+
+def load(name: str) -> ModuleType:
+    return importlib.import_module(f"ansible_collections.groundwork.supabase.plugins.{name}")
 
 
 def rate(edge: Edge, profile: str) -> None:
@@ -109,17 +114,15 @@ def change(edge: Edge) -> None:
 
 def main() -> None:
     build_image(IMAGE, DOCKERFILE)
-    loading = importing()
     with (
         tempfile.TemporaryDirectory() as folder,
         own_network() as network,
-        running_edge(Path(folder), next(loading), network, {"caddy_sites": [APP]}) as edge,
+        running_edge(Path(folder), load, network, {"caddy_sites": [APP]}) as edge,
     ):
         compare(edge)
         change(edge)
         for profile in ("intermediate", "modern"):
             rate(edge, profile)
-    loading.close()
 
 
 if __name__ == "__main__":

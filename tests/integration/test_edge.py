@@ -18,7 +18,6 @@ from certificate_pairs import make_pair
 from constant_requests import constant_requests
 from cryptography import x509
 from edge_server import RefusedError, own_network, read_answer, running_edge
-from in_process import importing
 from postgres_server import docker
 
 APP = {"domain": "app.lab.test", "aliases": ["www.lab.test"], "upstream": "UPSTREAM"}
@@ -32,11 +31,6 @@ PROFILES = {
     },
     "modern": {"TLSv1.3": {"AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"}},
 }
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,11 @@ from acme_authority import KEY_ID, MAC_KEY, running_authority
 from constant_requests import constant_requests
 from cryptography import x509
 from edge_server import own_network, running_edge, wait_until
-from in_process import importing
 
 APP = {"domain": "app.lab.test", "upstream": "UPSTREAM"}
 # Certificates are valid for so many seconds, and renewed as soon as ten of them are over.
 VALID = 240
 STORE = "/data/caddy/certificates/pebble-14000-dir"
-
-
-@pytest.fixture(scope="module")
-def load():
-    yield from importing()
 
 
 @pytest.fixture(scope="module")
