@@ -10,7 +10,7 @@ confirmation, for then theirs would be taken back.
 from __future__ import annotations
 
 import time
-from typing import Any, Optional
+from typing import Any
 
 from ansible.errors import AnsibleAuthenticationFailure, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
             return result
         if not self._over_network():
             confirmed = self._call("confirm", identifier)
-            warning = f"connection {self._connection.transport}: it does not show whether the host can be reached by network"
+            warning = f"connection {self._connection.transport}: nothing shows that the host can be reached by network"
             return {**result, "warnings": [warning]} if not confirmed.get("failed") else confirmed
         port = self._task.args.get("port")
         former_port = self._connection.get_option("port")
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
             return result
         return self._taken_back(result, reason, former_port, started + seconds + 60)
 
-    def _call(self, step: str, identifier: Optional[str] = None) -> dict[str, Any]:
+    def _call(self, step: str, identifier: str | None = None) -> dict[str, Any]:
         args = {**self._task.args, "step": step, "identifier": identifier}
         result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=self._variables)
         result.pop("invocation", None)
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
         # Named pipes, temporary folders and the like belong to the former connection.
         self._connection._shell.tmpdir = None
 
-    def _confirm(self, identifier: str, port: Any, deadline: float) -> Optional[str]:
+    def _confirm(self, identifier: str, port: Any, deadline: float) -> str | None:
         """Returns None when confirmed, or else why not."""
         port = port or self._connection.get_option("port")
         self._connect_anew(port)
@@ -84,7 +84,8 @@ class ActionModule(ActionBase):
 
     def _taken_back(self, result: dict[str, Any], reason: str, port: Any, deadline: float) -> dict[str, Any]:
         """Wait until the host has taken the change back, and say what happened."""
-        Display().display(f"[{self._task.get_name()}] no new connection: {reason.strip()}; waiting for the host", color="yellow")
+        host = self._variables.get("inventory_hostname")
+        Display().warning(f"{host}: no new connection; waiting until the host has taken its settings back")
         state = "the host has not answered since; its timer takes the change back all the same"
         while time.monotonic() < deadline:
             try:
@@ -93,14 +94,14 @@ class ActionModule(ActionBase):
             except AnsibleError:
                 time.sleep(PAUSE)
                 continue
-            state = str(settled["msg"]) if settled.get("failed") else "everything is as before, and the host answers again"
+            state = str(settled.get("msg") or "everything is as before, and the host answers again")
             break
         tried = self._task.args.get("port") or port
-        where = f"{self._variables.get('inventory_hostname')}: {' and '.join(result['parts'])}"
-        cause = f"a new connection{f' to port {tried}' if tried else ''} did not work: {reason.strip()}"
-        back = f"taken back: {', '.join(result['files'])}; {state}"
-        remedy = (
-            "see that the port, the allowed users and groups, the keys and the firewall's rules let this connection in; "
-            "on the host, journalctl -u groundwork-guard.service -u ssh.service"
+        reached = f" to port {tried}" if tried else ""
+        message = (
+            f"{host}: {' and '.join(result['parts'])}: a new connection{reached} did not work: {reason.strip()}",
+            f"taken back: {', '.join(result['files'])}; {state}",
+            "see that port, allowed users and groups, keys and the firewall's rules let this connection in; "
+            "on the host, journalctl -u groundwork-guard.service -u ssh.service",
         )
-        return {"failed": True, "changed": False, "msg": f"{where}: {cause}\n{back}\n{remedy}"}
+        return {"failed": True, "changed": False, "msg": "\n".join(message)}

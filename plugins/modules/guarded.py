@@ -11,10 +11,10 @@ module: guarded
 short_description: Change what a connection depends on, and take it back unless a new connection works
 version_added: 0.1.0
 description:
-  - Writes files, lets commands judge them, and puts them into force by further commands. Then a connection is opened that
-    shares nothing with the one before, and only when that works does the change stay.
-  - When it does not work, or when nobody asks any more because the run was killed, the host brings the former files back
-    and puts them into force by itself after O(seconds). A timer of systemd does that, also after a reboot.
+  - Writes files, lets commands judge them, and puts them into force by further commands. Then a connection is opened
+    that shares nothing with the one before, and only when that works does the change stay.
+  - When it does not work, or when nobody asks any more because the run was killed, the host brings the former files
+    back and puts them into force by itself after O(seconds). A timer of systemd does that, also after a reboot.
   - When a check or a command fails, everything is brought back at once.
   - A run waits for a change that another run has begun, until it is confirmed or taken back.
   - With a connection that is no network connection (V(local), a container engine) a new one says nothing about whether
@@ -44,7 +44,7 @@ options:
         type: str
         required: true
       files:
-        description: Files, owned by root. Their folders have to be there.
+        description: Files, owned by root. Folders that are missing are made.
         type: list
         elements: dict
         required: true
@@ -71,7 +71,8 @@ options:
         elements: list
         default: []
       commands:
-        description: Commands, word by word, that put the files into force. They also run after the former files were brought back.
+        description:
+          - Commands, word by word, that put the files into force. They run after the former ones came back, too.
         type: list
         elements: list
         default: []
@@ -80,7 +81,8 @@ options:
     type: int
     default: 60
   port:
-    description: Port for the new connection where the change moves it. The rest of the play needs it as C(ansible_port).
+    description:
+      - Port for the new connection where the change moves it. The rest of the play needs it as C(ansible_port).
     type: int
   step:
     description: Used by the action plugin, which calls the module several times.
@@ -124,7 +126,8 @@ files:
   elements: str
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
@@ -188,7 +191,12 @@ def report(planned: Plan) -> dict[str, Any]:
         }
         for file in planned.files
     ]
-    return {"changed": bool(planned.parts), "diff": diff, "parts": [part.name for part in planned.parts], "files": paths}
+    return {
+        "changed": bool(planned.parts),
+        "diff": diff,
+        "parts": [part.name for part in planned.parts],
+        "files": paths,
+    }
 
 
 def attempt(module: AnsibleModule, host: Host) -> dict[str, Any]:
@@ -207,7 +215,7 @@ def main() -> None:
         code, out, err = module.run_command(list(command), handle_exceptions=False)
         return code, (err.strip() or out.strip())
 
-    # A change that somebody else has begun is settled, one way or the other, when its own seconds and some more are over.
+    # A change that somebody else has begun is settled when its own seconds and some more are over.
     host = Host(run, patience=module.params["seconds"] + 30)
     result: dict[str, Any] = {"changed": False}
     try:
@@ -220,7 +228,7 @@ def main() -> None:
     except GroundworkError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; see that its folder is there and root may write to it")
+        module.fail_json(msg=f"{error.filename}: {error.strerror}; see that root may write there")
     module.exit_json(**result)
 
 

@@ -122,6 +122,10 @@ ssh_server:
       description: Key exchanges that it knows.
       type: list
       elements: str
+    host_keys:
+      description: Types of its keys.
+      type: list
+      elements: str
     rsa_bits:
       description: Length of its RSA key; 0 without one.
       type: int
@@ -133,8 +137,9 @@ ssh_server:
       type: bool
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError

@@ -9,11 +9,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 
-# A change that waits for its confirmation is one folder: former files, the script that brings them back, and its identifier.
+# A change that waits for its confirmation is one folder: former files, a script that brings them back, its identifier.
 FOLDER = Path("/var/lib/groundwork/guard")
 LOCK = Path("/run/lock/groundwork-guard.lock")
 UNITS = Path("/etc/systemd/system")
@@ -26,7 +25,7 @@ class GuardedFile:
     """A file as it should be, or as it is; ``content`` is None where there is none."""
 
     path: str
-    content: Optional[str] = None
+    content: str | None = None
     mode: int = 0o644
 
 
@@ -117,7 +116,7 @@ def revert_script(change: Plan) -> str:
 def units(seconds: int) -> dict[str, str]:
     """Text of the systemd units by name.
 
-    A timer that is a file, and not a transient one, also starts after a reboot: the host comes up with the settings that
+    A timer that is a file, and not a transient one, also starts after a reboot: the host comes up with settings that
     nobody has confirmed, and so many seconds later they are taken back.
     """
     service = f"""\
@@ -127,7 +126,7 @@ ConditionPathExists={FOLDER}/revert
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh {FOLDER}/revert
+ExecStart=/bin/sh -x {FOLDER}/revert
 Restart=on-failure
 RestartSec=5
 """

@@ -158,6 +158,7 @@ def write(file: GuardedFile) -> None:
     if file.content is None:
         path.unlink(missing_ok=True)
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
     new.write_text(file.content, encoding="utf-8", errors="surrogateescape")
     new.chmod(file.mode)

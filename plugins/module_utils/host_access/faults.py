@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find what is wrong with the wishes for SSH and the firewall before they shut somebody out. Nothing here touches the host."""
+"""Find what is wrong with the wishes for SSH and the firewall. Nothing here touches the host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import fnmatch
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.host_access.model import Operator, SshServer
@@ -17,6 +17,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.host_access.mo
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 ZONE = re.compile(r"[a-z][a-z0-9_]{0,23}$")
 RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")
+PATTERN = re.compile(r"[^\s\"']+\Z")
 RANGE = re.compile(r"(\d+)-(\d+)$")
 
 
@@ -25,7 +26,7 @@ def find_ssh_faults(ssh: Mapping[str, Any], server: SshServer, operator: Operato
     if not is_port(ssh["port"]):
         yield Fault(f"hardening_ssh_port {ssh['port']}", "it is not a port", "choose one from 1 to 65535")
     if not server.drop_ins:
-        cause = "its first setting is not the line that includes /etc/ssh/sshd_config.d/*.conf, so what it sets itself would win"
+        cause = "it does not begin with including /etc/ssh/sshd_config.d/*.conf, so what it sets itself would win"
         yield Fault("/etc/ssh/sshd_config", cause, "put Include /etc/ssh/sshd_config.d/*.conf first")
     if ssh["uses_password"]:
         cause = f"{operator.user} connects with a password, and only keys will be accepted"
@@ -34,6 +35,9 @@ def find_ssh_faults(ssh: Mapping[str, Any], server: SshServer, operator: Operato
         cause = "this connection logs in as root"
         yield Fault("hardening_ssh_root_login no", cause, "connect as another user, or set it to prohibit-password")
     users, groups = ssh["allow_users"], ssh["allow_groups"]
+    for name, patterns in (("hardening_ssh_allow_users", users), ("hardening_ssh_allow_groups", groups)):
+        for pattern in [pattern for pattern in patterns if not PATTERN.match(pattern)]:
+            yield Fault(f"{name}: {pattern!r}", "it is no pattern", "write a name, without blanks and quotes")
     # A pattern that names hosts too is judged by the connection that has to confirm it.
     if users and not any(fnmatch.fnmatchcase(operator.user, pattern.partition("@")[0]) for pattern in users):
         cause = f"{operator.user}, who runs this play, is not among them"
@@ -93,14 +97,14 @@ def lets_in(rule: Mapping[str, Any], networks: Mapping[str, Sequence[Network]], 
     )
 
 
-def parse_network(text: str) -> Optional[Network]:
+def parse_network(text: str) -> Network | None:
     try:
         return ipaddress.ip_network(text)
     except ValueError:
         return None
 
 
-def parse_ports(text: object) -> Optional[tuple[int, int]]:
+def parse_ports(text: object) -> tuple[int, int] | None:
     """First and last port of ``443`` or ``8000-8100``."""
     if is_port(text):
         return int(str(text)), int(str(text))

@@ -68,9 +68,11 @@ def read_ssh_server(run: Run) -> SshServer:
     # Ubuntu lets systemd listen; the answer is in words, and anything but "active" means no.
     _code, socket = run(["systemctl", "is-active", "ssh.socket"])
     main = read_bytes("/etc/ssh/sshd_config").decode(errors="replace").splitlines()
+    keys = sorted(path.name for path in Path("/etc/ssh").glob("ssh_host_*_key"))
     return SshServer(
         ports=tuple(int(port) for port in re.findall(r"^port (\d+)$", settings, re.MULTILINE)),
         key_exchanges=tuple(key_exchanges.split()),
+        host_keys=tuple(key.split("_")[2] for key in keys),
         rsa_bits=int((rsa.split() or ["0"])[0]),
         socket=socket.strip() == "active",
         drop_ins=not main or includes_drop_ins(main),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Operator:
-    """The user whose SSH session this is. ``address`` is the client's, ``port`` the server's; both empty without SSH."""
+    """Whose SSH session this is. ``address`` is the client's, ``port`` the server's; both are empty without SSH."""
 
     user: str
     groups: tuple[str, ...]
@@ -20,10 +20,11 @@ class Operator:
 
 @dataclass(frozen=True)
 class SshServer:
-    """What is installed and how it is set: ``ports`` as sshd would use them, ``rsa_bits`` 0 where there is no such key."""
+    """What is installed, and how it is set. ``rsa_bits`` is 0 where there is no such key."""
 
     ports: tuple[int, ...] = ()
     key_exchanges: tuple[str, ...] = ()
+    host_keys: tuple[str, ...] = ()
     rsa_bits: int = 0
     socket: bool = False
     drop_ins: bool = True
