@@ -15,10 +15,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.errors import 
 from ansible_collections.groundwork.supabase.plugins.module_utils.host_access.model import Operator, SshServer
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-ZONE = re.compile(r"[a-z][a-z0-9_]{0,23}$")
-RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$")
-PATTERN = re.compile(r"[^\s\"']+\Z")
-RANGE = re.compile(r"(\d+)-(\d+)$")
+ZONE = re.compile(r"[a-z][a-z0-9_]{0,23}")
+RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}")
+PATTERN = re.compile(r"[^\s\"']+")
+RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 
 
 def find_ssh_faults(ssh: Mapping[str, Any], server: SshServer, operator: Operator) -> Iterator[Fault]:
@@ -36,7 +36,7 @@ def find_ssh_faults(ssh: Mapping[str, Any], server: SshServer, operator: Operato
         yield Fault("hardening_ssh_root_login no", cause, "connect as another user, or set it to prohibit-password")
     users, groups = ssh["allow_users"], ssh["allow_groups"]
     for name, patterns in (("hardening_ssh_allow_users", users), ("hardening_ssh_allow_groups", groups)):
-        for pattern in [pattern for pattern in patterns if not PATTERN.match(pattern)]:
+        for pattern in [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]:
             yield Fault(f"{name}: {pattern!r}", "it is no pattern", "write a name, without blanks and quotes")
     # A pattern that names hosts too is judged by the connection that has to confirm it.
     if users and not any(fnmatch.fnmatchcase(operator.user, pattern.partition("@")[0]) for pattern in users):
@@ -53,7 +53,7 @@ def find_firewall_faults(
     """``ssh_port``: where SSH will listen."""
     networks: dict[str, list[Network]] = {}
     for name, sources in zones.items():
-        if not ZONE.match(name):
+        if not ZONE.fullmatch(name):
             remedy = "use at most 24 small letters, digits and underscores, a letter first"
             yield Fault(f"hardening_firewall_zones: {name}", "it is no name for a zone", remedy)
         if not sources:
@@ -75,7 +75,7 @@ def find_firewall_faults(
 
 def find_rule_faults(rule: Mapping[str, Any], networks: Mapping[str, Sequence[Network]]) -> Iterator[Fault]:
     where = f"hardening_firewall_rules: {rule['name']}"
-    if not RULE.match(str(rule["name"])):
+    if not RULE.fullmatch(str(rule["name"])):
         remedy = "use at most 63 letters, digits, blanks, dots, dashes and underscores"
         yield Fault(where, "it is no name for a rule", remedy)
     if rule["zone"] not in networks:
@@ -108,11 +108,11 @@ def parse_ports(text: object) -> tuple[int, int] | None:
     """First and last port of ``443`` or ``8000-8100``."""
     if is_port(text):
         return int(str(text)), int(str(text))
-    match = RANGE.match(str(text))
+    match = RANGE.fullmatch(str(text))
     if match is None or not (is_port(match[1]) and is_port(match[2])) or int(match[1]) >= int(match[2]):
         return None
     return int(match[1]), int(match[2])
 
 
 def is_port(text: object) -> bool:
-    return re.match(r"[0-9]{1,5}$", str(text)) is not None and 1 <= int(str(text)) <= 65535
+    return re.fullmatch(r"[0-9]{1,5}", str(text)) is not None and 1 <= int(str(text)) <= 65535
