@@ -14,7 +14,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.errors import 
 
 # A change that waits for its confirmation is one folder: former files, a script that brings them back, its identifier.
 FOLDER = Path("/var/lib/groundwork/guard")
-LOCK = Path("/run/lock/groundwork-guard.lock")
+LOCK = Path("/run/groundwork-guard.lock")
 UNITS = Path("/etc/systemd/system")
 SERVICE = "groundwork-guard.service"
 TIMER = "groundwork-guard.timer"
@@ -81,7 +81,7 @@ def find_faults(parts: Sequence[Part]) -> list[Fault]:
     return faults
 
 
-def revert_script(change: Plan) -> str:
+def revert_script(change: Plan, identifier: str) -> str:
     """Shell script that brings the former files back and puts them into force; a line for each step, fit to be typed.
 
     It may be killed and started again at any point. systemd starts it again when it ends with 1.
@@ -103,10 +103,13 @@ def revert_script(change: Plan) -> str:
             "# Whoever holds the lock is about to finish; a hanging one must not keep the host closed.",
             "flock -w 20 9",
             f"cd {FOLDER} || exit 0",
+            "# By now it may be the next change that waits.",
+            f'[ "$(cat identifier)" = {shlex.quote(identifier)} ] || exit 0',
             "failed=false",
             *(f"{{ {step}; }} || failed=true" for step in steps),
             '[ "$failed" = false ] || exit 1',
-            f"rm -rf -- {FOLDER}",
+            "# From here on nothing is pending, at whatever point this ends.",
+            f"mv -- {FOLDER} {FOLDER}.done && rm -rf -- {FOLDER}.done",
             *(shlex.join(command) for command in disarm_commands()),
             "",
         ]
@@ -150,7 +153,7 @@ def arm_commands() -> tuple[tuple[str, ...], ...]:
 
 
 def disarm_commands() -> tuple[tuple[str, ...], ...]:
-    """Without a folder the service does nothing, so these may be cut short."""
+    """Without a folder the service does nothing, so these may fail or be cut short."""
     return (
         ("systemctl", "disable", "--quiet", "--now", TIMER),
         ("rm", "-f", "--", f"{UNITS}/{SERVICE}", f"{UNITS}/{TIMER}"),

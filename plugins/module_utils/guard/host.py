@@ -60,25 +60,36 @@ class Host:
     def _arm(self, planned: Plan, seconds: int) -> str:
         """Keep the former files and start the timer, before anything is changed."""
         identifier = str(uuid.uuid4())
-        new = change.FOLDER.with_name(f"{change.FOLDER.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
+        new = beside(".new")
+        for left_over in (new, beside(".done")):
+            shutil.rmtree(left_over, ignore_errors=True)
         (new / "former").mkdir(parents=True, mode=0o700)
         new.chmod(0o700)
         for position, file in enumerate(planned.files):
             if planned.former[file.path].content is not None:
                 self._demand(["cp", "-a", "--", file.path, str(new / "former" / str(position))])
-        (new / "revert").write_text(change.revert_script(planned), encoding="utf-8")
+        (new / "revert").write_text(change.revert_script(planned, identifier), encoding="utf-8")
         (new / "identifier").write_text(identifier, encoding="utf-8")
         new.rename(change.FOLDER)
-        for name, text in change.units(seconds).items():
-            (change.UNITS / name).write_text(text, encoding="utf-8")
-        for command in change.arm_commands():
-            self._demand(command)
+        try:
+            for name, text in change.units(seconds).items():
+                (change.UNITS / name).write_text(text, encoding="utf-8")
+            for command in change.arm_commands():
+                self._demand(command)
+        except (GroundworkError, OSError):
+            # Without a timer nothing may begin, and nothing may wait for it.
+            shutil.rmtree(change.FOLDER)
+            raise
         return identifier
 
     def _carry_out(self, planned: Plan) -> GroundworkError | None:
         for file in planned.files:
-            write(file)
+            try:
+                write(file)
+            except OSError as error:
+                return GroundworkError(
+                    file.path, str(error.strerror), "everything is as before; see that root may write there"
+                )
         for commands, remedy in (
             (planned.checks, "it was not put into force; correct what it complains about"),
             (planned.commands, "everything is as before; correct what it complains about"),
@@ -110,10 +121,12 @@ class Host:
                     "it came too late, the change was taken back",
                     f"give it more seconds, or find out what took so long; {LOOK_AT}",
                 )
-            # With the folder goes the reason to revert; a timer that fires now finds nothing to do.
-            shutil.rmtree(change.FOLDER)
-        for command in change.disarm_commands():
-            self._demand(command)
+            # Gone in one piece; a timer that fires now finds nothing to do.
+            change.FOLDER.rename(beside(".done"))
+            shutil.rmtree(beside(".done"), ignore_errors=True)
+            # Still under the lock, or it could be the next change's timer that is stopped.
+            for command in change.disarm_commands():
+                self._run(command)
 
     def await_settled(self, deadline: float | None = None) -> None:
         """Wait until no change is waiting for its confirmation."""
@@ -134,6 +147,11 @@ def lock() -> Iterator[None]:
     with open(change.LOCK, "w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def beside(ending: str) -> Path:
+    """The folder before it is complete, or on its way out."""
+    return change.FOLDER.with_name(f"{change.FOLDER.name}{ending}")
 
 
 def pending() -> str | None:

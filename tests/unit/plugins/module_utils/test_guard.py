@@ -123,6 +123,33 @@ def test_nothing_begins_while_another_change_waits(machine):
     assert machine.text("other") is None
 
 
+def test_a_timer_that_is_late_leaves_the_next_change_alone(machine):
+    _planned, identifier = machine.host.attempt([machine.part("new", "first")], seconds=60)
+    script = (change.FOLDER / "revert").read_text()
+    machine.host.confirm(identifier)
+    machine.host.attempt([machine.part("new", "second")], seconds=60)
+    assert subprocess.run(["/bin/sh", "-c", script], check=False).returncode == 0
+    assert machine.text("new") == "second" and change.FOLDER.exists()
+
+
+def test_nothing_begins_without_a_timer(machine):
+    def refuse(command):
+        return (1, "no systemd") if command[0] == "systemctl" else machine.run(command)
+
+    host = Host(refuse, patience=0)
+    with pytest.raises(GroundworkError, match="no systemd"):
+        host.attempt([machine.part("new", "text")], seconds=60)
+    assert machine.text("new") is None and not change.FOLDER.exists()
+
+
+def test_a_file_that_cannot_be_written_brings_everything_back(machine):
+    # It would fit, but not under the name that it is first written to.
+    parts = [machine.part("first", "text"), machine.part("n" * 253, "text")]
+    with pytest.raises(GroundworkError, match="everything is as before"):
+        machine.host.attempt(parts, seconds=60)
+    assert machine.text("first") is None and not change.FOLDER.exists()
+
+
 def test_parts_that_are_as_they_should_be_are_left_out(machine):
     (machine.folder / "same").write_text("text")
     (machine.folder / "same").chmod(0o644)
