@@ -233,7 +233,7 @@ def test_rules_that_somebody_flushed_come_back(hardened, apply, server):
 def test_who_is_locked_out_is_let_in_again(change, said, hardened, apply, server, addresses):
     before = [server.check_output(f"cat {DROP_IN}"), server.check_output(f"cat {RULES_FILE}")]
     begun = time.monotonic()
-    with closed_on_the_way(server, 2222):
+    with closed_on_the_way(server, "tcp dport 2222"):
         result = apply(expect=2, **change)
     took = time.monotonic() - begun
     assert said in result.output, result.output
@@ -243,9 +243,9 @@ def test_who_is_locked_out_is_let_in_again(change, said, hardened, apply, server
 
 
 @contextlib.contextmanager
-def closed_on_the_way(server: testinfra.host.Host, port: int) -> Iterator[None]:
+def closed_on_the_way(server: testinfra.host.Host, match: str) -> Iterator[None]:
     """A firewall that is not ours, such as a provider has in front of a server."""
-    chain = f"chain input {{ type filter hook input priority -300; tcp dport {port} drop; }}"
+    chain = f"chain input {{ type filter hook input priority -150; {match} drop; }}"
     server.check_output(f"nft 'table inet provider {{ {chain}; }}'")
     try:
         yield
@@ -264,8 +264,11 @@ def test_a_killed_run_is_taken_back_and_the_next_one_waits_for_that(hardened, ap
     kill_a_run(server, {"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]})
     wait_until(lambda: not logs_in(addresses[4]), 5)
     wait_until(lambda: logs_in(addresses[4]), SECONDS + 30)
-    kill_a_run(server, {"hardening_ssh_banner": "Not confirmed.\n"})
-    # It finds its own wishes in place, but they are about to be taken back.
+    # A connection that is there already goes on, so the change is made, and only its confirmation does not get through.
+    apply("--check")
+    with closed_on_the_way(server, "tcp dport 22 ct state new"):
+        kill_a_run(server, {"hardening_ssh_banner": "Not confirmed.\n"})
+    # The next run finds its own wishes in place, but they are about to be taken back.
     assert apply(hardening_ssh_banner="Not confirmed.\n").changed > 0
     time.sleep(SECONDS)
     assert server.file(BANNER).content_string == "Not confirmed.\n"
