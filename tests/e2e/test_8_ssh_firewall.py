@@ -261,9 +261,10 @@ def test_settings_that_sshd_refuses_never_come_into_force(hardened, apply, serve
 
 
 def test_a_killed_run_is_taken_back_and_the_next_one_waits_for_that(hardened, apply, server, addresses):
+    rules = server.check_output(f"cat {RULES_FILE}")
     kill_a_run(server, {"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]})
-    wait_until(lambda: not logs_in(addresses[4]), 5)
-    wait_until(lambda: logs_in(addresses[4]), SECONDS + 30)
+    wait_until(lambda: not server.file(PENDING).exists, SECONDS + 60)
+    assert logs_in(addresses[4]) and server.check_output(f"cat {RULES_FILE}") == rules
     # A connection that is there already goes on, so the change is made, and only its confirmation does not get through.
     apply("--check")
     with closed_on_the_way(server, "tcp dport 22 ct state new"):

@@ -141,21 +141,23 @@ Description=Wait {seconds} seconds for a new connection to confirm settings
 OnActiveSec={seconds}
 AccuracySec=1
 Unit={SERVICE}
-
-[Install]
-WantedBy=timers.target
 """
     return {SERVICE: service, TIMER: timer}
 
 
+def boot_link() -> Path:
+    """What starts the timer at boot, and what `systemctl enable` would make with one more reload of every unit."""
+    return UNITS / "timers.target.wants" / TIMER
+
+
 def arm_commands() -> tuple[tuple[str, ...], ...]:
-    return (("systemctl", "daemon-reload"), ("systemctl", "enable", "--quiet", TIMER), ("systemctl", "restart", TIMER))
+    return (("systemctl", "daemon-reload"), ("systemctl", "restart", TIMER))
 
 
 def disarm_commands() -> tuple[tuple[str, ...], ...]:
     """Without a folder the service does nothing, so these may fail or be cut short."""
     return (
-        ("systemctl", "disable", "--quiet", "--now", TIMER),
-        ("rm", "-f", "--", f"{UNITS}/{SERVICE}", f"{UNITS}/{TIMER}"),
+        ("systemctl", "stop", TIMER),
+        ("rm", "-f", "--", str(boot_link()), f"{UNITS}/{SERVICE}", f"{UNITS}/{TIMER}"),
         ("systemctl", "daemon-reload"),
     )

@@ -74,6 +74,9 @@ class Host:
         try:
             for name, text in change.units(seconds).items():
                 (change.UNITS / name).write_text(text, encoding="utf-8")
+            change.boot_link().parent.mkdir(exist_ok=True)
+            change.boot_link().unlink(missing_ok=True)
+            change.boot_link().symlink_to(change.UNITS / change.TIMER)
             for command in change.arm_commands():
                 self._demand(command)
         except (GroundworkError, OSError):

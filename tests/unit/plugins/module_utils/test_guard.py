@@ -60,10 +60,12 @@ def test_a_confirmed_change_stays_and_leaves_nothing_behind(machine):
     planned, identifier = machine.host.attempt([machine.part("new", "text")], seconds=60)
     assert [file.path for file in planned.files] == [str(machine.folder / "new")]
     assert (machine.folder / "units" / change.TIMER).read_text().count("OnActiveSec=60") == 1
+    assert (machine.folder / "units" / "timers.target.wants" / change.TIMER).resolve().exists()
     assert ("systemctl", "restart", change.TIMER) in machine.systemd
     machine.host.confirm(identifier)
     assert machine.text("new") == "text"
-    assert not change.FOLDER.exists() and list((machine.folder / "units").iterdir()) == []
+    left = [path.name for path in (machine.folder / "units").rglob("*")]
+    assert not change.FOLDER.exists() and left == ["timers.target.wants"]
 
 
 def test_what_is_not_confirmed_is_taken_back_to_the_letter(machine):
