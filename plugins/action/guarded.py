@@ -40,13 +40,18 @@ class ActionModule(ActionBase):
             confirmed = self._call("confirm", identifier)
             warning = f"connection {self._connection.transport}: nothing shows that the host can be reached by network"
             return {**result, "warnings": [warning]} if not confirmed.get("failed") else confirmed
-        port = self._task.args.get("port")
+        port = self._new_port(result["parts"])
         former_port = self._connection.get_option("port")
         # The last try has to be over before the host takes the change back.
         reason = self._confirm(identifier, port, started + seconds * 0.75)
         if reason is None:
             return result
-        return self._taken_back(result, reason, former_port, started + seconds + 60)
+        return self._taken_back(result, reason, (port, former_port), started + seconds + 60)
+
+    def _new_port(self, changed: list[str]) -> int:
+        """Where the parts that changed have moved SSH to, or 0."""
+        ports = [int(part.get("port") or 0) for part in self._task.args["parts"] if part["name"] in changed]
+        return next(filter(None, ports), 0)
 
     def _call(self, step: str, identifier: str | None = None) -> dict[str, Any]:
         args = {**self._task.args, "step": step, "identifier": identifier}
@@ -66,8 +71,7 @@ class ActionModule(ActionBase):
 
     def _confirm(self, identifier: str, port: Any, deadline: float) -> str | None:
         """Returns None when confirmed, or else why not."""
-        port = port or self._connection.get_option("port")
-        self._connect_anew(port)
+        self._connect_anew(port or self._connection.get_option("port"))
         while True:
             try:
                 confirmed = self._call("confirm", identifier)
@@ -82,21 +86,22 @@ class ActionModule(ActionBase):
                 return str(confirmed["msg"]) if confirmed.get("failed") else None
             time.sleep(PAUSE)
 
-    def _taken_back(self, result: dict[str, Any], reason: str, port: Any, deadline: float) -> dict[str, Any]:
+    def _taken_back(self, result: dict[str, Any], reason: str, ports: Any, deadline: float) -> dict[str, Any]:
         """Wait until the host has taken the change back, and say what happened."""
+        port, former_port = ports
         host = self._variables.get("inventory_hostname")
         Display().warning(f"{host}: no new connection; waiting until the host has taken its settings back")
         state = "the host has not answered since; its timer takes the change back all the same"
         while time.monotonic() < deadline:
             try:
-                self._connect_anew(port)
+                self._connect_anew(former_port)
                 settled = self._call("settle")
             except AnsibleError:
                 time.sleep(PAUSE)
                 continue
             state = str(settled.get("msg") or "everything is as before, and the host answers again")
             break
-        tried = self._task.args.get("port") or port
+        tried = port or former_port
         reached = f" to port {tried}" if tried else ""
         message = (
             f"{host}: {' and '.join(result['parts'])}: a new connection{reached} did not work: {reason.strip()}",

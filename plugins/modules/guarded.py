@@ -76,14 +76,16 @@ options:
         type: list
         elements: list
         default: []
+      port:
+        description:
+          - Where the new connection goes if this part changes; V(0) for the port of the present one. The rest of the
+            play needs it as C(ansible_port).
+        type: int
+        default: 0
   seconds:
     description: Time after which the host takes back what was not confirmed.
     type: int
     default: 60
-  port:
-    description:
-      - Port for the new connection where the change moves it. The rest of the play needs it as C(ansible_port).
-    type: int
   step:
     description: Used by the action plugin, which calls the module several times.
     type: str
@@ -109,7 +111,7 @@ EXAMPLES = r"""
           - [sshd, -t]
         commands:
           - [systemctl, restart, ssh.service]
-    port: 2222
+        port: 2222
 """
 
 RETURN = r"""
@@ -156,11 +158,11 @@ PART = {
     },
     "checks": {"type": "list", "elements": "list", "default": []},
     "commands": {"type": "list", "elements": "list", "default": []},
+    "port": {"type": "int", "default": 0},
 }
 ARGUMENTS: dict[str, Any] = {
     "parts": {"type": "list", "elements": "dict", "required": True, "options": PART},
     "seconds": {"type": "int", "default": 60},
-    "port": {"type": "int"},
     "step": {"type": "str", "choices": ["attempt", "confirm", "settle"], "default": "attempt"},
     "identifier": {"type": "str"},
 }

@@ -262,13 +262,13 @@ def test_settings_that_sshd_refuses_never_come_into_force(hardened, apply, serve
 
 def test_a_killed_run_is_taken_back_and_the_next_one_waits_for_that(hardened, apply, server, addresses):
     rules = server.check_output(f"cat {RULES_FILE}")
-    kill_a_run(server, {"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]})
-    wait_until(lambda: not server.file(PENDING).exists, SECONDS + 60)
+    kill_a_run(server, RULES_FILE, {"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]})
+    wait_until(lambda: server.run(f"test ! -e {PENDING}").rc == 0, SECONDS + 60)
     assert logs_in(addresses[4]) and server.check_output(f"cat {RULES_FILE}") == rules
     # A connection that is there already goes on, so the change is made, and only its confirmation does not get through.
     apply("--check")
     with closed_on_the_way(server, "tcp dport 22 ct state new"):
-        kill_a_run(server, {"hardening_ssh_banner": "Not confirmed.\n"})
+        kill_a_run(server, BANNER, {"hardening_ssh_banner": "Not confirmed.\n"})
     # The next run finds its own wishes in place, but they are about to be taken back.
     assert apply(hardening_ssh_banner="Not confirmed.\n").changed > 0
     time.sleep(SECONDS)
@@ -277,17 +277,20 @@ def test_a_killed_run_is_taken_back_and_the_next_one_waits_for_that(hardened, ap
 
 
 def test_a_reboot_does_not_confirm_anything(hardened, server, addresses):
-    kill_a_run(server, {"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]})
+    rules = server.check_output(f"cat {RULES_FILE}")
+    kill_a_run(server, RULES_FILE, {"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]})
     subprocess.run(["docker", "restart", CONTAINER], capture_output=True, check=True)
-    wait_until(lambda: logs_in(addresses[4]), SECONDS + 60)
-    assert not server.file(PENDING).exists
+    wait_until(lambda: server.run(f"test ! -e {PENDING}").rc == 0, SECONDS + 60)
+    assert server.check_output(f"cat {RULES_FILE}") == rules
+    wait_until(lambda: logs_in(addresses[4]), 30)
 
 
-def kill_a_run(server: testinfra.host.Host, change: dict[str, Any]) -> None:
-    """Kill a run when its change is about to come into force and not confirmed yet."""
+def kill_a_run(server: testinfra.host.Host, path: str, change: dict[str, Any]) -> None:
+    """Kill a run when it has changed the file, and nothing has confirmed that yet."""
+    before = server.check_output(f"cat {path}")
     command = playbook_command(PLAY, "--timeout", "3", "-e", json.dumps({**SETTINGS, **change}))
     process = subprocess.Popen(command, cwd=ROOT, env=playbook_environment(), stdout=subprocess.DEVNULL)
-    wait_until(lambda: server.file(PENDING).exists, 60)
+    wait_until(lambda: server.run(f"cat {path}").stdout.strip() != before, 60)
     doomed = descendants(process.pid)
     process.kill()
     process.wait()
