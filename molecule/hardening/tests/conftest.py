@@ -10,7 +10,7 @@ import yaml
 
 SCENARIO = Path(__file__).resolve().parents[1]
 KEYS = SCENARIO.parents[1] / ".lab" / "hardening"
-SERVERS = yaml.safe_load((SCENARIO / "lab.yml").read_text(encoding="utf-8"))["lab_nodes"]
+SERVERS = yaml.safe_load((SCENARIO / "vars" / "lab.yml").read_text(encoding="utf-8"))["lab_nodes"]
 ADDRESSES = {server["name"]: server["address"] for server in SERVERS}
 
 
