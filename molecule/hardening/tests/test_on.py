@@ -83,8 +83,11 @@ def test_kernel_settings_are_written_but_not_those_that_containers_need(server):
     written = server.file("/etc/sysctl.d/90-groundwork-hardening.conf").content_string
     assert "kernel.kptr_restrict = 2\n" in written
     assert "forward" not in written and "overcommit" not in written
-    # The kernel is the machine's: what it had before is what it has.
+
+
+def test_the_kernel_is_the_machines_and_stays_as_it_is_at_the_next_start_too(server):
     assert server.check_output("sysctl -n kernel.kptr_restrict") != "2"
+    assert "ConditionVirtualization=!container" in server.check_output("systemctl cat systemd-sysctl.service")
 
 
 def test_the_journal_outlives_the_boot(server):
