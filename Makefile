@@ -47,7 +47,8 @@ sanity: tools ## ansible-test sanity and units
 integration: tools ## modules against PostgreSQL 17 and 15
 	@scripts/with-docker scripts/pytest tests/integration -n auto --dist loadfile
 
-molecule: lab ## the whole site on fresh servers: check, converge, idempotence, verify
+molecule: lab ## on fresh servers, check, converge, idempotence, verify: role hardening, then the whole site
+	@scripts/with-docker scripts/molecule hardening
 	@scripts/with-docker scripts/molecule
 
 e2e: tools ## what the platform promises, against the lab (after make demo or make molecule)
