@@ -1,4 +1,4 @@
-"""Hardened servers that carry the platform."""
+"""A hardened server of the lab, with its Docker engine."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import json
 import pytest
 
 
-@pytest.fixture(params=["node1", "node2"])
-def node(request):
-    return request.getfixturevalue(request.param)
+PLAY = ("playbooks/harden.yml", "--limit", "node2")
+
+
+@pytest.fixture(scope="module")
+def node(play, node2):
+    play(*PLAY)
+    return node2
+
+
+def test_a_second_run_changes_nothing(play, node):
+    assert play(*PLAY).changed == 0
 
 
 def test_the_server_and_its_engine_are_well(node):
@@ -33,21 +41,21 @@ def test_the_kernel_is_the_machines(node):
     assert node.check_output("sysctl -n kernel.kptr_restrict") != "2"
 
 
-def test_a_component_is_switched_off_and_on_again(play, node2):
-    before = node2.file("/etc/issue").content_string
-    play("site.yml", "--tags", "hardening_banners", "--limit", "node2", "-e", "hardening_banners=false")
-    assert "Debian" in node2.file("/etc/issue").content_string
-    play("site.yml", "--tags", "hardening_banners", "--limit", "node2")
-    assert node2.file("/etc/issue").content_string == before
+def test_a_component_is_switched_off_and_on_again(play, node):
+    before = node.file("/etc/issue").content_string
+    play(*PLAY, "--tags", "hardening_banners", "-e", "hardening_banners=false")
+    assert "Debian" in node.file("/etc/issue").content_string
+    play(*PLAY, "--tags", "hardening_banners")
+    assert node.file("/etc/issue").content_string == before
 
 
-def test_wrong_input_is_told_at_once_and_changes_nothing(play):
+def test_wrong_input_is_told_at_once_and_changes_nothing(play, node):
     wrong = {
         "hardening_kernel_settings": {"net.ipv4.ip_forward": 0},
         "hardening_updates_reboot_time": "25:00",
         "hardening_accounts_unused": ["admin"],
     }
-    told = play("site.yml", "--tags", "hardening_kernel", "--limit", "node2", "-e", json.dumps(wrong), expect=2)
+    told = play(*PLAY, "--tags", "hardening_kernel", "-e", json.dumps(wrong), expect=2)
     assert told.changed == 0
     for name in wrong:
         assert name in told.output
