@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-
 PLAY = ("playbooks/harden.yml", "--limit", "node2")
 
 
