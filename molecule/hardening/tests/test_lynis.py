@@ -11,7 +11,7 @@ PAGE = SCENARIO.parents[1] / "docs" / "hardening.md"
 ROW = re.compile(r"^\| `([A-Z]+(?:-\d+)?)` \|", re.MULTILINE)
 SUGGESTION = re.compile(r"^(?:suggestion|warning)\[\]=([A-Z]+(?:-\d+)?)\|", re.MULTILINE)
 INDEX = re.compile(r"^hardening_index=(\d+)$", re.MULTILINE)
-FLOORS = {"trixie": 76, "bookworm": 74}
+FLOORS = {"trixie": 83, "bookworm": 82}
 
 
 @pytest.fixture(scope="module")
