@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import urllib.error
 import urllib.request
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -59,7 +60,19 @@ class Authority:
         return str(json.loads(answer)["Status"])
 
     def revoke(self, certificate: str, key: str) -> None:
-        """As the holder of a certificate's key may (RFC 8555, section 7.6)."""
+        """As the holder of a certificate's key may (RFC 8555, section 7.6).
+
+        pebble refuses one good nonce in twenty, so that clients learn to ask again (section 6.5).
+        """
+        while True:
+            try:
+                return self._revoke(certificate, key)
+            except urllib.error.HTTPError as error:
+                refusal = error.read().decode()
+                if "urn:ietf:params:acme:error:badNonce" not in refusal:
+                    raise AssertionError(refusal) from error
+
+    def _revoke(self, certificate: str, key: str) -> None:
         secret = serialization.load_pem_private_key(key.encode(), None)
         assert isinstance(secret, ec.EllipticCurvePrivateKey)
         point = secret.public_key().public_numbers()
