@@ -4,7 +4,7 @@ IMAGES ?= built
 export IMAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e bench doctor tools
+.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e dr alerts bench evidence doctor tools
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -45,17 +45,27 @@ sanity: tools ## ansible-test sanity and units
 	@scripts/ansible-test units
 
 integration: tools ## modules against PostgreSQL 17 and 15
-	@scripts/with-docker scripts/pytest tests/integration -n auto --dist loadfile
+	@scripts/with-docker scripts/pytest tests/integration -n auto --dist loadfile --durations 25 --durations-min 20
 
 molecule: lab ## on fresh servers, check, converge, idempotence, verify: role hardening, then the whole site
 	@scripts/with-docker scripts/molecule hardening
 	@scripts/with-docker scripts/molecule
 
 e2e: tools ## what the platform promises, against the lab (after make demo or make molecule)
-	@scripts/with-docker scripts/pytest tests/e2e
+	@scripts/with-docker scripts/pytest tests/e2e --durations 25 --durations-min 20
+
+dr: export DR_TARGETS ?= 20
+dr: tools ## restores and faults: many seconds of the window, over the live database, a lost host (after make demo)
+	@scripts/with-docker scripts/pytest tests/e2e/test_7_backups.py tests/e2e/test_7_faults.py --capture=no
+
+alerts: tools ## alerts: every cause that the lab can have, until it is heard of and over (after make demo)
+	@ALERTS_ALL=1 scripts/with-docker scripts/pytest tests/e2e/test_8_monitoring.py -k "causes or dies" --capture=no
 
 bench: tools ## the measurements, each beside its peer (after make demo)
 	@scripts/with-docker scripts/bench
+
+evidence: tools ## docs/EVIDENCE.md: all of the measurements above (some hours)
+	@scripts/with-docker .venv/bin/python scripts/evidence.py
 
 ##@ Parts
 doctor: ## what this machine lacks for the lab, and the remedy

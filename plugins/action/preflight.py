@@ -29,7 +29,12 @@ ARGUMENTS: dict[str, Any] = {
     "catalog": {"type": "dict", "required": True},
     "overrides": {"type": "dict", "default": {}},
     "apps": {"type": "dict", "default": {}},
-    "app_keys": {"type": "list", "elements": "str", "default": ["domain", "port", "public"], "no_log": False},
+    "app_keys": {
+        "type": "list",
+        "elements": "str",
+        "default": ["domain", "port", "public", "metrics"],
+        "no_log": False,
+    },
     "images": {"type": "dict", "default": {}},
     "other_images": {"type": "dict", "default": {}},
     "require_digests": {"type": "bool", "default": False},
@@ -45,6 +50,7 @@ ARGUMENTS: dict[str, Any] = {
     "database": {"type": "dict", "default": {}},
     "gateway": {"type": "dict", "default": {}},
     "edge_variables": {"type": "dict", "default": {}},
+    "firewall": {"type": "dict", "default": {}},
 }
 # What role database hands its variables to.
 DATABASE_ARGUMENTS = {

@@ -58,7 +58,7 @@ options:
     description: Keys that an app may have beyond those of Compose.
     type: list
     elements: str
-    default: [domain, port, public]
+    default: [domain, port, public, metrics]
   images:
     description: References of images, by the name of the service that gets another image than the catalog has.
     type: dict
@@ -137,6 +137,12 @@ options:
     description:
       - Variables of role C(caddy) that the inventory sets, by name, such as C(caddy_tls), and C(supabase_sites).
       - Their secrets are looked for in O(known_secrets) and O(secrets).
+    type: dict
+    default: {}
+  firewall:
+    description:
+      - What role C(hardening) is to let in, as C(rules) in the syntax of C(hardening_firewall_rules). Empty where it
+        makes no firewall.
     type: dict
     default: {}
 seealso:

@@ -89,7 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder, units_below
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import declared_in
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.standing import standing_of
 
 
 def picked(value: object, *names: str) -> dict[str, Any]:
@@ -97,22 +97,18 @@ def picked(value: object, *names: str) -> dict[str, Any]:
 
 
 def describe(folder: ReleaseFolder, engine: DockerEngine) -> dict[str, Any]:
-    containers, current = engine.containers(folder.unit), folder.current()
-    document = folder.manifest(current).document if current else {"services": {}}
-    wanted, declared = set(document["services"]), declared_in(document)
-    serving = {container.service for container in containers if container.serves}
+    standing = standing_of(folder, engine)
     manifests = [folder.manifest(name) for name in folder.names()]
     return {
         "name": folder.unit,
-        "current": current,
+        "current": standing.current,
         "previous": folder.history().previous(),
         "releases": [picked(manifest, "name", "created", "commit", "images") for manifest in manifests],
-        "services": [picked(container, "service", "state", "health", "image", "started") for container in containers],
-        "live": {live.service: folder.live.current(live.service) for live in declared},
-        "ailing": sorted(
-            ((wanted | {container.service for container in containers}) - serving)
-            | set(folder.live.out_of_place(declared))
-        ),
+        "services": [
+            picked(container, "service", "state", "health", "image", "started") for container in standing.containers
+        ],
+        "live": {live.service: folder.live.current(live.service) for live in standing.declared},
+        "ailing": list(standing.ailing),
     }
 
 

@@ -19,13 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "collections")]
-
-from compose_plugin import build_image  # noqa: E402
-from constant_requests import constant_requests  # noqa: E402
-from edge_server import Edge, own_network, running_edge  # noqa: E402
-from postgres_server import docker  # noqa: E402
+from compose_plugin import build_image
+from constant_requests import constant_requests
+from edge_server import Edge, own_network, running_edge
+from postgres_server import ROOT, docker
 
 APP = {"domain": "app.lab.test", "upstream": "UPSTREAM"}
 IMAGE = "groundwork-test/testssl:current"
@@ -113,6 +110,7 @@ def change(edge: Edge) -> None:
 
 
 def main() -> None:
+    sys.path.insert(0, str(ROOT / "collections"))
     build_image(IMAGE, DOCKERFILE)
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,13 +1,15 @@
-// A steady load of many callers, each with an API key and a token of its own, until SIGTERM; then prints what came of it as JSON.
-// CALLERS names a file with [{name, path, apikey, token}], which may grow while it runs. RATE: requests per second.
+// A steady load of many callers, each with an API key and a token of its own, until SIGTERM and AT_LEAST requests were sent; then
+// prints what came of it as JSON. CALLERS names a file with [{name, path, apikey, token}], which may grow while it runs. RATE: requests
+// per second.
 import { readFileSync } from "node:fs";
 
-const { API_URL, CALLERS, RATE } = process.env;
+const { API_URL, AT_LEAST, CALLERS, RATE } = process.env;
 const PAUSE = 50;
 const answers = {};
 let sent = 0;
 let pending = 0;
 let turn = 0;
+let told = false;
 
 function count(name, answer) {
   answers[name] ??= {};
@@ -35,6 +37,9 @@ const sending = setInterval(() => {
 }, PAUSE);
 
 process.on("SIGTERM", async () => {
+  if (told) return;
+  told = true;
+  while (sent < AT_LEAST) await new Promise((resolve) => setTimeout(resolve, PAUSE));
   clearInterval(sending);
   clearInterval(reading);
   while (pending > 0) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -84,13 +84,15 @@ def containers(server: testinfra.host.Host) -> Iterator[None]:
     subprocess.run(["docker", "exec", "-i", CONTAINER, "docker", "load"], stdin=save.stdout, check=True)
     run = "docker run --detach --restart unless-stopped"
     ports = " ".join(f"--publish 0.0.0.0:{port}" for port in PUBLISHED)
-    server.check_output(f"{run} --name published {ports} {IMAGE}")
+    # The engine's own bridge keeps its containers from each other and from what they publish.
+    server.check_output("docker network create published")
+    server.check_output(f"{run} --name published --network published {ports} {IMAGE}")
     for port in LISTENING:
         listen = f"redis-server --port {port} --bind '*' '-::*' --protected-mode no --save ''"
         server.check_output(f"{run} --name listening-{port} --network host {IMAGE} {listen}")
     yield
     server.check_output("docker rm --force published " + " ".join(f"listening-{port}" for port in LISTENING))
-    server.check_output(f"docker image rm {IMAGE}")
+    server.check_output(f"docker image rm {IMAGE} && docker network rm published")
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +183,7 @@ def test_what_a_container_publishes_undeclared_is_reached_from_the_server_only(h
     assert server.check_output("docker exec published " + ping.format(addresses[4], 5432)) == "PONG"
     inspect = "docker inspect published --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'"
     inside = server.check_output(inspect)
-    assert server.check_output(f"docker run --rm {IMAGE} {ping.format(inside, 6379)}") == "PONG"
+    assert server.check_output(f"docker run --rm --network published {IMAGE} {ping.format(inside, 6379)}") == "PONG"
     # From a container to the world, of which the client is a part.
     client.check_output("nohup timeout 20 python3 -m http.server 7777 >/dev/null 2>&1 &")
     (theirs,) = [address for address in client.check_output("hostname -i").split() if ":" not in address]

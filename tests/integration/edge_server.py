@@ -11,17 +11,16 @@ import secrets
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from gateway_server import render_entry
 from postgres_server import ROOT, docker, ensure_image
+from web_service import running_service
 
 ROLE = ROOT / "roles" / "caddy"
 SETTINGS = {
@@ -35,51 +34,6 @@ SETTINGS = {
 NAMES = ("app.lab.test", "www.lab.test", "api.lab.test", "studio.lab.test", "static.lab.test", "old.lab.test")
 AUTHORITY = "/data/caddy/pki/authorities/local/root.crt"
 READY_SECONDS = 30
-
-
-class Service(BaseHTTPRequestHandler):
-    """Answers what it was asked, with the headers that the request asks for, and takes a websocket by its handshake."""
-
-    protocol_version = "HTTP/1.1"
-
-    def answer(self) -> None:
-        if self.headers.get("upgrade"):
-            self.echo()
-            return
-        if self.headers.get("x-wait"):
-            time.sleep(float(self.headers["x-wait"]))
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        seen = {"path": self.path, "method": self.command, "headers": {k.lower(): v for k, v in self.headers.items()}}
-        content = json.dumps({**seen, "bytes": len(body)}).encode()
-        self.send_response(int(self.headers.get("x-status") or 200))
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        for name, value in json.loads(self.headers.get("x-answer") or "[]"):
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def echo(self) -> None:
-        self.send_response(101)
-        self.send_header("connection", "upgrade")
-        self.send_header("upgrade", "websocket")
-        self.end_headers()
-        while data := self.connection.recv(1024):
-            self.connection.sendall(data)
-        self.close_connection = True
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = answer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-class QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is what some tests are about."""
 
 
 @dataclass(frozen=True)
@@ -244,19 +198,6 @@ def wait_until(true: Callable[[], Any], what: str, seconds: float = READY_SECOND
 
 
 @contextmanager
-def running_service(network: str) -> Iterator[str]:
-    """A service on this machine, by the address that containers of a network reach it under."""
-    machine = docker("network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
-    service = QuietServer((machine, 0), Service)
-    threading.Thread(target=service.serve_forever, daemon=True).start()
-    try:
-        yield f"{machine}:{service.server_port}"
-    finally:
-        service.shutdown()
-        service.server_close()
-
-
-@contextmanager
 def own_network() -> Iterator[str]:
     """A network on which containers know one another by name."""
     name = f"groundwork-edge-{secrets.token_hex(4)}"
@@ -274,8 +215,8 @@ def running_edge(
     """Start Caddy, the service behind it, and a client."""
     ensure_image("caddy")
     folder.chmod(0o755)
-    with running_service(network) as upstream:
-        edge = Edge(folder, upstream, load, settings, network, **more)
+    with running_service(network) as (machine, port):
+        edge = Edge(folder, f"{machine}:{port}", load, settings, network, **more)
         try:
             edge.start_client()
             edge.start()

@@ -9,16 +9,15 @@ import hashlib
 import json
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from postgres_server import ROOT, docker, ensure_image
+from web_service import Service, running_service
 
 ROLE = ROOT / "roles" / "stack"
 SERVICES = ["auth", "rest", "realtime", "storage", "functions", "meta", "studio", "envoy"]
@@ -34,52 +33,6 @@ SETTINGS = {
 }
 READY_SECONDS = 30
 ACCEPTED_SECONDS = 5
-
-
-class Service(BaseHTTPRequestHandler):
-    """Stands for every service: answers what it was asked, and takes a websocket by its handshake alone."""
-
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[str]] = []
-
-    def answer(self) -> None:
-        self.asked.append(self.path)
-        if self.headers.get("upgrade"):
-            self.echo()
-            return
-        if self.headers.get("x-wait"):
-            time.sleep(float(self.headers["x-wait"]))
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        if self.headers.get("transfer-encoding") == "chunked":
-            body = b"".join(iter(self.chunk, b""))
-        seen = {"path": self.path, "method": self.command, "headers": {k.lower(): v for k, v in self.headers.items()}}
-        content = json.dumps({**seen, "bytes": len(body)}).encode()
-        self.send_response(int(self.headers.get("x-status") or 200))
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.send_header("x-powered-by", "test")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def chunk(self) -> bytes:
-        content = self.rfile.read(int(self.rfile.readline(), 16))
-        self.rfile.readline()
-        return content
-
-    def echo(self) -> None:
-        self.send_response(101)
-        self.send_header("connection", "upgrade")
-        self.send_header("upgrade", "websocket")
-        self.end_headers()
-        while data := self.connection.recv(1024):
-            self.connection.sendall(data)
-        self.close_connection = True
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = answer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -245,8 +198,31 @@ def render_service(name: str, settings: Mapping[str, Any]) -> tuple[dict[str, st
     return render_entry(ROLE, f"stack_{name}", settings)
 
 
-def render_entry(role: Path, variable: str, settings: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """The same of the entry in a variable of any role."""
+def render_entry(
+    role: Path, variable: str, settings: Mapping[str, Any], service: str = ""
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """The same of the entry in a variable of any role, or of one service where the variable has several."""
+    templar, template = role_templar(role, settings)
+    entry = templar.template(templar.available_variables[variable])
+    entry = entry[service] if service else entry
+    specs = {**entry.get("files", {}), **entry.get("live", {}).get("files", {})}
+    texts = {}
+    for path, spec in specs.items():
+        if "template" in spec:
+            texts[path] = str(template.run([spec["template"]], variables=templar.available_variables)[0])
+        else:
+            texts[path] = str(spec["content"])
+    return texts, entry
+
+
+def render_variable(role: Path, variable: str, settings: Mapping[str, Any]) -> Any:
+    """A variable of any role, as a task sees it."""
+    templar, _template = role_templar(role, settings)
+    return templar.template(templar.available_variables[variable])
+
+
+def role_templar(role: Path, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Ansible's templar with the variables of a role, and its lookup of templates."""
     from ansible.parsing.dataloader import DataLoader
     from ansible.plugins.loader import init_plugin_loader, lookup_loader
     from ansible.template import Templar
@@ -262,14 +238,7 @@ def render_entry(role: Path, variable: str, settings: Mapping[str, Any]) -> tupl
             variables.update(loader.load_from_file(str(path), trusted_as_template=True))
     variables.update(settings)
     templar = Templar(loader=loader, variables=variables)
-    template = lookup_loader.get("ansible.builtin.template", loader=loader, templar=templar)
-    entry = templar.template(variables[variable])
-    specs = {**entry["files"], **entry.get("live", {}).get("files", {})}
-    texts = {}
-    for path, spec in specs.items():
-        rendered = template.run([spec["template"]], variables=variables)[0] if "template" in spec else spec["content"]
-        texts[path] = str(rendered)
-    return texts, entry
+    return templar, lookup_loader.get("ansible.builtin.template", loader=loader, templar=templar)
 
 
 initialised = False
@@ -282,19 +251,14 @@ def running_gateway(
     """Start Envoy and the service behind it."""
     ensure_image("envoy")
     folder.chmod(0o755)
-    machine = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
-    service = ThreadingHTTPServer((machine, 0), Service)
-    service.daemon_threads = True
-    threading.Thread(target=service.serve_forever, daemon=True).start()
-    gateway = Gateway(folder, secrets, substitute, machine, service.server_port)
-    try:
-        gateway.switch(gateway.render({}))
-        gateway.start()
-        wait_until_ready(gateway)
-        gateway.accepted()
-        yield gateway
-    finally:
-        if gateway.container:
-            docker("rm", "--force", gateway.container)
-        service.shutdown()
-        service.server_close()
+    with running_service("bridge") as (machine, port):
+        gateway = Gateway(folder, secrets, substitute, machine, port)
+        try:
+            gateway.switch(gateway.render({}))
+            gateway.start()
+            wait_until_ready(gateway)
+            gateway.accepted()
+            yield gateway
+        finally:
+            if gateway.container:
+                docker("rm", "--force", gateway.container)

@@ -56,6 +56,9 @@ FAULTS = {
         ],
         "stack_given_secrets": {"smtp_password": SECRET},
     },
+    'backup_source is "node1" and backup_server is "node1"': {"backup_server": "node1"},
+    "exporters_interval: 0 is no time between two looks": {"exporters_interval": "0"},
+    "monitoring_routes: pager: no receiver has that name": {"monitoring_routes": {"critical": "pager"}},
 }
 
 

@@ -95,7 +95,7 @@ def declared(url, **more):
 
 def statuses(outcome):
     assert outcome.code == 0, outcome.output
-    return {answer["name"].partition(", ")[2]: answer["status"] for answer in outcome.result["answers"]}
+    return {check["name"].partition(", ")[2] or check["name"]: int(check["seen"]) for check in outcome.result["checks"]}
 
 
 def test_the_application_refuses_what_it_has_to_and_processes_once(run, tmp_path, application, store):
@@ -103,22 +103,27 @@ def test_the_application_refuses_what_it_has_to_and_processes_once(run, tmp_path
     with application.connect() as connection:
         tenant = connection.execute("insert into public.tenants (name) values ('a') returning id").fetchone()[0]
     with serving(tmp_path / "application", application) as url:
-        checked = run("smoke", {**declared(url), **secrets}, "--check", "-vvv")
+        checked = run("probe", {**declared(url), **secrets}, "--check", "-vvv")
         assert statuses(checked) == {**dict.fromkeys(REFUSED, 401), "too large": 413}
         assert application.query(EVENTS) == []
 
-        verified = run("smoke", {**declared(url), **secrets}, "-vvv")
+        verified = run("probe", {**declared(url), **secrets}, "-vvv")
         expected = {**dict.fromkeys(REFUSED, 401), "too large": 413, "signed": 200, "sent a second time": 409}
         assert statuses(verified) == expected
         assert application.query(EVENTS) == [("unmatched", 1)]
         assert application.query("select * from public.payments") == []
+
+        # The same server takes websockets, but not just anywhere.
+        socket = url.replace("http:", "ws:").replace("/webhooks/payments", "/ws")
+        asked = [{"name": "a", "url": socket}, {"name": "b", "url": f"{socket}s", "status": [404]}]
+        assert statuses(run("probe", {"websockets": asked})) == {"a": 101, "b": 404}
 
         # An event that does change something, to see that nothing but the call that is accepted does.
         payment = (
             '{"id":"{id}","event":"charge.success","data":{"reference":"{id}","amount":1,"currency":"NGN",'
             f'"metadata":{{"tenant_id":"{tenant}"}}}}}}'
         )
-        assert statuses(run("smoke", {**declared(url, body=payment), **secrets})) == expected
+        assert statuses(run("probe", {**declared(url, body=payment), **secrets})) == expected
         assert sorted(application.query(EVENTS)) == [("processed", 1), ("unmatched", 1)]
         assert application.query("select status, amount_minor from public.payments") == [("success", 1)]
     log = (tmp_path / "application" / "log").read_text(encoding="utf-8")
@@ -171,7 +176,7 @@ MISSING = {
 def test_a_guard_that_is_missing_is_found(run, tmp_path, application, store, missing):
     changes, found = MISSING[missing]
     with serving(tmp_path / "application", application, changes) as url:
-        outcome = run("smoke", {**declared(url), **store({"payments_webhook_secret": KEY})})
+        outcome = run("probe", {**declared(url), **store({"payments_webhook_secret": KEY})})
     for call in found:
         assert f"webhook payments, {call} (POST {url})" in outcome.error
     assert KEY not in outcome.output
@@ -179,5 +184,5 @@ def test_a_guard_that_is_missing_is_found(run, tmp_path, application, store, mis
 
 def test_another_secret_in_the_application_than_in_the_store_is_found(run, tmp_path, application, store):
     with serving(tmp_path / "application", application) as url:
-        outcome = run("smoke", {**declared(url), **store({"payments_webhook_secret": KEY[::-1]})})
+        outcome = run("probe", {**declared(url), **store({"payments_webhook_secret": KEY[::-1]})})
         assert f"webhook payments, signed (POST {url}): it answered 401 where 200 or 201" in outcome.error

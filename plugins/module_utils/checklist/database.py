@@ -30,7 +30,9 @@ select coalesce(current_setting('pgaudit.log', true), ''), current_setting('arch
     where f.nspname = 'audit' and not t.tgisinternal and t.tgenabled <> 'D' and n.nspname <> 'audit' order by 1),
   to_regclass('cron.job') is not null and has_table_privilege(to_regclass('cron.job'), 'select'),
   (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relname = 'part_config' and has_table_privilege(c.oid, 'select') limit 1)
+    where c.relname = 'part_config' and has_table_privilege(c.oid, 'select') limit 1),
+  (select string_agg(slot_name, ', ' order by slot_name) from pg_replication_slots
+    where slot_type = 'physical' and active and slot_name ~ 'backup|barman')
 """
 # A job that only reads or refreshes keeps everything.
 PURGES = r"""
@@ -42,7 +44,10 @@ ARCHIVED_WITHIN = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """pgaudit: classes of statements that it logs. purges: jobs and tables by which old rows go."""
+    """pgaudit: classes of statements that it logs. purges: jobs and tables by which old rows go.
+
+    receivers: slots through which backups receive the WAL now. A standby has no backup: it repeats every mistake.
+    """
 
     pgaudit: str
     archive_mode: str
@@ -50,6 +55,7 @@ class DatabaseState:
     archive_failed: datetime | None
     audited: tuple[str, ...]
     purges: tuple[str, ...]
+    receivers: str | None = None
 
 
 def read_database(params: Mapping[str, Any], schemas: Sequence[str]) -> tuple[Catalog, DatabaseState]:
@@ -63,12 +69,12 @@ def _read_state(connection: psycopg.Connection[Any]) -> DatabaseState:
     from psycopg import sql
 
     row = connection.execute(STATE).fetchall()[0]
-    pgaudit, archive_mode, archived, failed, audited, has_cron, partman = row
+    pgaudit, archive_mode, archived, failed, audited, has_cron, partman, receivers = row
     purges = [f"job {name}" for (name,) in connection.execute(PURGES)] if has_cron else []
     if partman:
         query = sql.SQL("select parent_table from {}.part_config where retention is not null order by 1")
         purges += [f"partitions of {name}" for (name,) in connection.execute(query.format(sql.Identifier(partman)))]
-    return DatabaseState(pgaudit, archive_mode, archived, failed, tuple(audited), tuple(purges))
+    return DatabaseState(pgaudit, archive_mode, archived, failed, tuple(audited), tuple(purges), receivers)
 
 
 def row_level_security(catalog: Catalog, schemas: Sequence[str], accepted: Sequence[Acceptance]) -> Answer:
@@ -102,6 +108,8 @@ def retention(state: DatabaseState) -> Answer:
 
 def backups(state: DatabaseState, now: datetime) -> Answer:
     """What the server itself knows: whether its changes leave it. That they can be restored is for a drill to show."""
+    if state.receivers:
+        return judge("backups", f"every change is received at once, through slot {state.receivers}", [], "")
     wrong = []
     if state.archive_mode == "off":
         wrong.append("archive_mode is off, so nothing leaves the server as it changes")
@@ -112,4 +120,4 @@ def backups(state: DatabaseState, now: datetime) -> Answer:
     if state.archive_failed and state.archive_failed > (state.archived or state.archive_failed - ARCHIVED_WITHIN):
         wrong.append("the last try to archive failed")
     seen = f"the last change was archived at {state.archived:%Y-%m-%d %H:%M} UTC" if state.archived else ""
-    return judge("backups", seen, wrong, "archive continuously with Barman or pgBackRest, and see to archive_command")
+    return judge("backups", seen, wrong, "set up role backup, or archive continuously and see to archive_command")

@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.checklist.model import UNKNOWN, Answer, judge
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.front_ends import secrets_in
-from ansible_collections.groundwork.supabase.plugins.module_utils.release import smoke
+from ansible_collections.groundwork.supabase.plugins.module_utils.probe import http_request
 
 # No origin of anybody: the domain is reserved (RFC 6761).
 STRANGER = "https://stranger.invalid"
@@ -36,19 +36,19 @@ LOOPBACK = re.compile(r"^(?:[0-9A-F]{6}7F|0{24}01000000|0000000000000000FFFF0000
 
 @dataclass(frozen=True)
 class Edge:
-    """How to reach it. connect_to: as of module smoke. timeout: seconds."""
+    """How to reach it. connect_to: as of module probe. timeout: seconds."""
 
     connect_to: str
     trust: ssl.SSLContext
     timeout: float
 
-    def ask(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> smoke.Answer:
+    def ask(self, url: str, method: str = "GET", headers: Mapping[str, str] | None = None) -> http_request.Answer:
         return next(self.keep_asking(url, method, headers or {}))
 
-    def keep_asking(self, url: str, method: str, headers: Mapping[str, str]) -> Iterator[smoke.Answer]:
+    def keep_asking(self, url: str, method: str, headers: Mapping[str, str]) -> Iterator[http_request.Answer]:
         """The same again and again, over one connection."""
-        request = smoke.Request(url, url, method, headers, "", (), "")
-        with closing(smoke.Line(url, self.connect_to, self.trust, self.timeout, FILE_BYTES)) as line:
+        request = http_request.Request(url, url, method, headers, "", (), "")
+        with closing(http_request.Line(url, self.connect_to, self.trust, self.timeout, FILE_BYTES)) as line:
             while True:
                 yield line.send(request)
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
+from ansible_collections.groundwork.supabase.plugins.module_utils.host_access.faults import parse_ports
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.gateway import find_control_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.image_references import find_image_faults
@@ -34,6 +35,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values
 )
 
 GATEWAYS = ("envoy", "kong")
+HTTPS = 443
 POOLERS = ("pgbouncer", "supavisor")
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{LABEL}(?:\.{LABEL})+")
@@ -90,6 +92,7 @@ class Inventory:
     opaque_secrets: tuple[str, ...] = ()
     known_secrets: tuple[str, ...] | None = None
     gateway: Mapping[str, Any] = field(default_factory=dict)
+    firewall: Mapping[str, Any] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[str, str, Any]]:
         """Name, how it is called to the reader, and entry of every service that is to run."""
@@ -108,6 +111,7 @@ def find_faults(inventory: Inventory) -> list[Fault]:
         find_image_reference_faults,
         find_domain_faults,
         find_published_port_faults,
+        find_firewall_faults,
         find_secret_faults,
         find_placeholder_faults,
         find_published_faults,
@@ -217,6 +221,22 @@ def find_published_port_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, str(error), 'write "127.0.0.1:HOST:CONTAINER"')
     trusted = {owners[name] for name in inventory.edge if name in owners} | set(inventory.reserved_ports.values())
     yield from find_port_faults(ports, trusted)
+
+
+def find_firewall_faults(inventory: Inventory) -> Iterator[Fault]:
+    """A firewall behind which nobody finds the edge. What its rules say by themselves is judged on the host."""
+    rules = inventory.firewall.get("rules")
+    if rules is None:
+        return
+    web = [rule for rule in rules if isinstance(rule, Mapping) and rule.get("protocol", "tcp") == "tcp"]
+    ranges = [parse_ports(port) for rule in web for port in rule.get("ports") or []]
+    if not any(ports and ports[0] <= HTTPS <= ports[1] for ports in ranges):
+        yield Fault(
+            "hardening_firewall_rules",
+            f"nobody is let in to port {HTTPS}, where the edge serves",
+            "add {name: web, zone: internet, protocol: tcp, ports: [80, 443]}, or leave the firewall to others with "
+            "hardening_firewall: false",
+        )
 
 
 def find_secret_faults(inventory: Inventory) -> Iterator[Fault]:

@@ -78,6 +78,7 @@ def test_the_table_has_remedies_and_a_sum():
         ({"archive_failed": NOW}, NOT_MET, "the last try to archive failed"),
         ({"archive_failed": NOW - timedelta(days=1)}, MET, "archived at"),
         ({"archived": None, "archive_failed": NOW}, NOT_MET, "nothing was ever archived; the last try"),
+        ({"archive_mode": "off", "receivers": "groundwork_backup"}, MET, "through slot groundwork_backup"),
     ],
 )
 def test_backups(change, status, seen):

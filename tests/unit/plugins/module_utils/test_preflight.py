@@ -103,7 +103,16 @@ def test_a_clean_inventory_has_no_fault():
     assert lines() == []
 
 
+def firewall(*rules):
+    return {"firewall": {"rules": [{"name": "ssh", "zone": "internet", "ports": [22]}, *rules]}}
+
+
+CLOSED = "hardening_firewall_rules: nobody is let in to port 443, where the edge serves"
 CASES = [
+    (firewall(), CLOSED),
+    (firewall({"name": "web", "zone": "internet", "ports": ["80-442", "444-500"]}), CLOSED),
+    (firewall({"name": "http3", "zone": "internet", "protocol": "udp", "ports": [443]}), CLOSED),
+    ({"firewall": {"rules": []}}, CLOSED),
     (chosen("rset"), "service rset: there is no such service; did you mean rest?"),
     (chosen("db"), "service db: it is chosen more than once"),
     (chosen(without=["db"]), "service auth: it depends on db, which is not chosen; choose db too"),
@@ -247,6 +256,8 @@ ALLOWED = [
     auth(GOTRUE_EXTERNAL_GOOGLE_ENABLED="true"),
     auth(GOTRUE_EXTERNAL_EMAIL_ENABLED="false"),
     catalog(auth=service("auth", env_file=["auth.env"])),
+    firewall({"name": "web", "zone": "office", "ports": [80, "440-449"]}),
+    {"firewall": {}},
     {**auth(), **chosen(without=["auth"])},
     {"services": tuple(name for name in CLEAN.services if name != "envoy") + ("kong",)},
 ]

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Barman keeps, read from its catalogue and its folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .choice import SEGMENT, Archive, BaseBackup, parse_lsn
+
+
+def parse_backups(listing: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]) -> tuple[BaseBackup, ...]:
+    """Finished backups, oldest first, from ``list-backups`` and ``show-backup`` with ``--format json``."""
+    backups = []
+    for record in next(iter(listing.values()), []):
+        if record.get("status") not in ("DONE", "WAITING_FOR_WALS"):
+            continue
+        base = shown[record["backup_id"]]["base_backup_information"]
+        backups.append(
+            BaseBackup(
+                id=record["backup_id"],
+                begun=_moment(base["begin_time_timestamp"]),
+                ended=_moment(base["end_time_timestamp"]),
+                first_segment=base["begin_wal"],
+                end_lsn=parse_lsn(base["end_lsn"]),
+                size=int(record.get("size_bytes") or 0),
+            )
+        )
+    return tuple(sorted(backups, key=lambda one: one.ended))
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.fromtimestamp(float(stamp), tz=timezone.utc)
+
+
+def wal_files(home: Path) -> dict[str, Path]:
+    """Segments and histories by the name that PostgreSQL asks for, which for the unfinished one has no ``.partial``.
+
+    A finished segment goes before an unfinished one, and what Barman has archived before what it has just received.
+    """
+    found: dict[str, Path] = {}
+    for folder in ("main/wals", "main/streaming", "kept"):
+        for file in sorted((home / folder).rglob("*")):
+            if SEGMENT.match(file.name) or file.suffix == ".history":
+                found.setdefault(file.name, file)
+    for folder in ("main/streaming", "kept"):
+        for file in sorted((home / folder).glob("*.partial")):
+            found.setdefault(file.stem, file)
+    return found
+
+
+def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -> Archive:
+    """``beat_file`` holds the last beat that the database acknowledged, as seconds since 1970."""
+    seen = None
+    if beat_file.exists():
+        seen = _moment(json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"])
+    segments = frozenset(name for name in wal_files(home) if SEGMENT.match(name))
+    return Archive(backups, segments, seen)

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backup and which WAL a restore takes, or why it cannot be done. Decided before anything is stopped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+SEGMENT = re.compile(r"^[0-9A-F]{24}$")
+# Segments of 16 MiB, PostgreSQL's default: 256 of them in each of the second group's numbers.
+SEGMENT_BYTES = 16 * 1024 * 1024
+# What recovery writes beside what it restores: replayed segments and the new timeline's first ones.
+HEADROOM = 1.1
+
+
+@dataclass(frozen=True)
+class BaseBackup:
+    """A finished base backup as Barman's catalogue has it. Times have a time zone, sizes are bytes."""
+
+    id: str
+    begun: datetime
+    ended: datetime
+    first_segment: str
+    end_lsn: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """At most one of the three; none of them is the newest state there is."""
+
+    time: datetime | None = None
+    lsn: int | None = None
+    name: str = ""
+    backup: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.time:
+            return f"target_time {self.time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+        if self.lsn is not None:
+            return f"target_lsn {format_lsn(self.lsn)}"
+        return f"target_name {self.name}" if self.name else "the newest state"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What there is to restore from.
+
+    ``segments`` are names without a suffix; ``seen`` is the last second known to have been received.
+    """
+
+    backups: tuple[BaseBackup, ...]
+    segments: frozenset[str]
+    seen: datetime | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backup to begin with and the segments it needs, oldest first; or refusals: object, cause and remedy."""
+
+    backup: BaseBackup | None = None
+    segments: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+
+def parse_lsn(text: str) -> int:
+    """``16/B374D848`` as a number. Raises ValueError."""
+    high, slash, low = text.partition("/")
+    if not slash:
+        raise ValueError(f"{text} is no position in the WAL; they look like 16/B374D848")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def format_lsn(lsn: int) -> str:
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def segment_number(name: str) -> int:
+    """A segment's place in the WAL, whatever its timeline."""
+    return int(name[8:16], 16) << 8 | int(name[16:24], 16)
+
+
+def parse_time(text: str) -> datetime:
+    """ISO 8601. Without a time zone it would mean something else on each host. Raises ValueError."""
+    moment = datetime.fromisoformat(re.sub(r"\s*(Z|UTC)$", "+00:00", text.strip()))
+    if moment.tzinfo is None:
+        raise ValueError(f"target_time {text}: has no time zone; write it as {text.strip()}Z for UTC, or with +01:00")
+    return moment
+
+
+def missing_segments(names: Iterable[str], first: str) -> list[str]:
+    """Gaps from a backup's first segment to the newest one, as names on the newest timeline below each gap.
+
+    After a change of timeline the same number exists on both, so a number counts as there if any timeline has it.
+    """
+    begin, timeline = segment_number(first), first[:8]
+    numbers = {segment_number(name): name[:8] for name in sorted(names) if name[:8] >= timeline}
+    missing = []
+    for number in range(begin, max([*numbers, begin]) + 1):
+        timeline = numbers.get(number, timeline)
+        if number not in numbers:
+            missing.append(f"{timeline}{number >> 8:08X}{number & 0xFF:08X}")
+    return missing
+
+
+def choose(archive: Archive, target: Target, free: Mapping[str, int]) -> Choice:
+    """The newest backup that ends before the target.
+
+    Args:
+        archive: what there is.
+        target: what is wanted.
+        free: bytes by place, for each place that the data will be written to.
+    """
+    candidates, refusals = _candidates(archive, target)
+    if refusals:
+        return Choice(refusals=tuple(refusals))
+    backup = max(candidates, key=lambda one: one.ended)
+    needed = sorted(
+        (
+            name
+            for name in archive.segments
+            if name[:8] >= backup.first_segment[:8] and segment_number(name) >= segment_number(backup.first_segment)
+        ),
+        key=lambda name: (segment_number(name), name),
+    )
+    missing = missing_segments(archive.segments, backup.first_segment)
+    # What lies behind the target is not needed, and a gap there is no reason to refuse.
+    if target.lsn is not None:
+        missing = [name for name in missing if segment_number(name) * SEGMENT_BYTES <= target.lsn]
+    if missing:
+        refusals.append(
+            f"WAL after backup {backup.id}: {len(missing)} segments are missing, the first is {missing[0]}; "
+            "choose a target before it with an older backup, or the newest backup after it (-e backup=ID)"
+        )
+    need = int((backup.size + len(needed) * SEGMENT_BYTES) * HEADROOM)
+    refusals += [
+        f"{place}: {_size(have)} are free and backup {backup.id} with its WAL needs {_size(need)}; make room there"
+        for place, have in sorted(free.items())
+        if have < need
+    ]
+    return Choice(None, (), tuple(refusals)) if refusals else Choice(backup, tuple(needed))
+
+
+def _candidates(archive: Archive, target: Target) -> tuple[Sequence[BaseBackup], list[str]]:
+    backups = [one for one in archive.backups if target.backup in ("", one.id)]
+    if not backups:
+        named = (
+            f"backup {target.backup}: does not exist" if target.backup else "backups: there is none that is complete"
+        )
+        known = ", ".join(one.id for one in archive.backups)
+        return [], [f"{named}; {f'there are {known}' if known else 'take one with playbooks/backup.yml'}"]
+    oldest = min(backups, key=lambda one: one.ended)
+    if target.time:
+        fitting = [one for one in backups if one.ended <= target.time]
+        if archive.seen and target.time > archive.seen:
+            return [], [
+                f"{target.text}: lies after {archive.seen.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, "
+                "the last second that was received; leave target_time out for the newest state"
+            ]
+    elif target.lsn is not None:
+        fitting = [one for one in backups if one.end_lsn <= target.lsn]
+        newest = max((segment_number(name) + 1 for name in archive.segments), default=0) * SEGMENT_BYTES
+        if target.lsn > newest:
+            return [], [
+                f"{target.text}: lies after {format_lsn(newest)}, the end of what was received; "
+                "leave it out for the newest state"
+            ]
+    else:
+        fitting = backups
+    if not fitting:
+        return [], [
+            f"{target.text}: lies before {oldest.ended.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC "
+            f"({format_lsn(oldest.end_lsn)}), the end of the oldest backup; choose a later target"
+        ]
+    return fitting, []
+
+
+def recovery_file(own: str, target: Target) -> str:
+    """``postgresql.auto.conf`` for the recovery: ``own`` without what an earlier restore left, and this one's settings.
+
+    A target that is set to nothing beside another one counts as a second target for PostgreSQL. The recovery ends
+    with a promotion, so the new history has a timeline of its own.
+    """
+    kept = [
+        line for line in own.splitlines() if not line.startswith(("restore_command", "recovery_target", "hot_standby "))
+    ]
+    settings = {
+        "restore_command": "cp groundwork_wal/%f %p",
+        "recovery_target_timeline": "latest",
+        "recovery_target_action": "promote",
+        # A server that only reads would look well to those who wait for it.
+        "hot_standby": "off",
+    }
+    if target.time:
+        settings["recovery_target_time"] = target.time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f+00")
+    elif target.lsn is not None:
+        settings["recovery_target_lsn"] = format_lsn(target.lsn)
+    elif target.name:
+        settings["recovery_target_name"] = target.name.replace("'", "''")
+    return "\n".join([*kept, *(f"{key} = '{value}'" for key, value in settings.items())]) + "\n"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"

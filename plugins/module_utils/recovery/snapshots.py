@@ -1,0 +1,47 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshots whose own time is not to be trusted, since retention goes by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+# A clock of the source that is fast by an hour or set to another zone is no attack.
+AHEAD = timedelta(days=1)
+# A snapshot has the time of its begin, and the first one of much data takes days. Less than the 14 that all are kept.
+BEHIND = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """``taken`` is what the source says, ``arrived`` what the backup host saw. Both have a time zone."""
+
+    id: str
+    taken: datetime
+    arrived: datetime
+
+
+def misdated(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """Those that say another time than that of their arrival.
+
+    Of a day, a week or a month the last snapshot is kept. Somebody who makes up times could fill all of them and have
+    the true ones thinned out.
+    """
+    return [one for one in snapshots if not -AHEAD <= one.arrived - one.taken <= BEHIND]
+
+
+def refusal(snapshots: Iterable[Snapshot]) -> str:
+    """Object, cause and remedy for each of them, one line a snapshot."""
+    return "\n".join(
+        f"snapshot {one.id[:8]}: says it is of {_text(one.taken)} and arrived {_text(one.arrived)}, "
+        "so nothing is thinned out; take it away if nobody of you made it, or give its file its time back "
+        "(docs/backups.md, Snapshots with a wrong time)"
+        for one in snapshots
+    )
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

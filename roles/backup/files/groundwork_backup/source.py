@@ -1,0 +1,208 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups of Redis, volumes and configuration into a repository on another host; and their way back.
+
+usage: source redis|volumes|config [--label LABEL]
+       source restore config|volumes|redis … --target FOLDER
+       source receive FOLDER           (the database that the other host has prepared)
+       source scratch FOLDER           (a server on it, beside the live one)
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from metrics import read_metrics, write_metrics
+from scratch import start_scratch
+
+FOLDER = Path("/etc/groundwork-backup")
+SETTINGS: dict[str, Any] = json.loads((FOLDER / "settings.json").read_text(encoding="utf-8"))
+SOURCE = SETTINGS["source"]
+VOLUMES = Path("/var/lib/docker/volumes")
+MANIFEST = Path("/var/lib/groundwork-backup/volumes.json")
+
+
+def ssh() -> list[str]:
+    server = SETTINGS["server"]
+    return [
+        "ssh",
+        "-T",
+        "-q",
+        "-p",
+        str(server["ssh_port"]),
+        "-i",
+        f"{FOLDER}/id_ed25519",
+        "-o",
+        f"UserKnownHostsFile={FOLDER}/known_hosts",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "UpdateHostKeys=no",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ServerAliveInterval=10",
+        f"barman@{server['address']}",
+    ]
+
+
+def repositories() -> list[tuple[list[str], dict[str, str]]]:
+    """Arguments and environment of each repository; the one on the backup host first."""
+    near = ["-r", "rclone:repository", "-o", f"rclone.program={' '.join(ssh())} rclone"]
+    offsite = SETTINGS["offsite"]
+    far = [(["-r", offsite["repository"]], dict(offsite["environment"]))] if offsite["repository"] else []
+    return [(near, {}), *far]
+
+
+def restic(arguments: list[str], environment: dict[str, str], *command: str) -> str:
+    """Run restic and return what it printed. Raises CalledProcessError; its own messages go to the journal."""
+    environ = {**os.environ, **environment, "RESTIC_PASSWORD_FILE": f"{FOLDER}/repository-password"}
+    environ["RESTIC_CACHE_DIR"] = "/var/cache/groundwork-restic"
+    done = subprocess.run(
+        ["restic", *arguments, "--retry-lock", "5m", *command],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def redis_cli(*command: str) -> str:
+    script = 'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" exec redis-cli "$@"'
+    return subprocess.run(
+        ["docker", "exec", SOURCE["redis_container"], "sh", "-c", script, "sh", *command],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+class RedisAtRest:
+    """No rewriting of the append-only files while they are copied (redis.io, "Backing up AOF persistence")."""
+
+    def __enter__(self) -> None:
+        self.percentage = redis_cli("CONFIG", "GET", "auto-aof-rewrite-percentage").split()[-1]
+        redis_cli("CONFIG", "SET", "auto-aof-rewrite-percentage", "0")
+        while "aof_rewrite_in_progress:1" in redis_cli("INFO", "persistence"):
+            time.sleep(0.5)
+
+    def __exit__(self, *_error: object) -> None:
+        redis_cli("CONFIG", "SET", "auto-aof-rewrite-percentage", self.percentage)
+
+
+def volumes() -> list[Path]:
+    """Every named volume but those that have a way of their own and those that the inventory excludes."""
+    others = {SOURCE["database_volume"], SOURCE["redis_volume"], *SOURCE["volumes_excluded"]}
+    named = [folder for folder in sorted(VOLUMES.glob("*")) if (folder / "_data").is_dir()]
+    # Docker names a volume that nobody named by 64 hexadecimal digits.
+    return [folder / "_data" for folder in named if folder.name not in others and len(folder.name) != 64]
+
+
+def write_manifest() -> None:
+    """Names and labels of all volumes, without which Compose takes none of them for its own."""
+    names = subprocess.run(["docker", "volume", "ls", "-q"], capture_output=True, text=True, check=True).stdout.split()
+    shown = subprocess.run(["docker", "volume", "inspect", *names], capture_output=True, text=True, check=True).stdout
+    labels = {one["Name"]: one["Labels"] or {} for one in json.loads(shown) if len(one["Name"]) != 64}
+    MANIFEST.write_text(json.dumps(labels, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def save(what: str, label: str) -> int:
+    """Back one thing up into every repository and return the bytes that it has."""
+    if what == "redis":
+        paths = [VOLUMES / SOURCE["redis_volume"] / "_data"]
+    elif what == "volumes":
+        paths = volumes()
+    else:
+        write_manifest()
+        paths = [*map(Path, SOURCE["paths"]), MANIFEST]
+    size = 0
+    tags = ["--tag", what, *(["--tag", f"label={label}"] if label else [])]
+    for arguments, environment in repositories():
+        out = restic(arguments, environment, "backup", "--json", "--host", "source", *tags, *map(str, paths))
+        summary = json.loads(out.splitlines()[-1])
+        size = int(summary["total_bytes_processed"])
+    return size
+
+
+def back_up(what: str, label: str) -> None:
+    started, folder, key = time.time(), SETTINGS["metrics_dir"], f'{{what="{what}"}}'
+    samples = read_metrics(folder, f"backup_{what}")
+    samples[f"groundwork_backup_last_run_success{key}"] = 0
+    try:
+        with open(f"/run/lock/groundwork-backup-{what}.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if what == "redis":
+                with RedisAtRest():
+                    size = save(what, label)
+            else:
+                size = save(what, label)
+        samples[f"groundwork_backup_last_run_success{key}"] = 1
+        samples[f"groundwork_backup_last_success_timestamp_seconds{key}"] = time.time()
+        samples[f"groundwork_backup_size_bytes{key}"] = size
+        samples[f"groundwork_backup_duration_seconds{key}"] = time.time() - started
+    finally:
+        write_metrics(folder, f"backup_{what}", samples)
+
+
+def restore(tags: list[str], target: str) -> None:
+    """The newest snapshot of each. To /, where the files were, Docker gets its volumes as well."""
+    arguments, environment = repositories()[0]
+    for tag in tags:
+        restic(arguments, environment, "restore", "latest", "--host", "source", "--tag", tag, "--target", target)
+        if tag == "config" and target == "/":
+            for name, labels in json.loads(MANIFEST.read_text(encoding="utf-8")).items():
+                options = [f"--label={key}={value}" for key, value in labels.items()]
+                subprocess.run(["docker", "volume", "create", *options, name], stdout=subprocess.DEVNULL, check=True)
+
+
+def receive(folder: str) -> None:
+    """The prepared database, unpacked into an empty folder."""
+    if any(Path(folder).iterdir()):
+        raise SystemExit(f"{folder}: is not empty; a restore writes over nothing")
+    sender = subprocess.Popen([*ssh(), "send"], stdout=subprocess.PIPE)
+    subprocess.run(["tar", "-x", "-C", folder, "--numeric-owner"], stdin=sender.stdout, check=True)
+    if sender.wait():
+        raise SystemExit("the backup host ended early; its journal says why, and nothing was started from what arrived")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for what in ("redis", "volumes", "config"):
+        commands.add_parser(what).add_argument("--label", default="")
+    files = commands.add_parser("restore")
+    files.add_argument("tags", nargs="+", choices=["config", "volumes", "redis"])
+    files.add_argument("--target", required=True)
+    for name in ("receive", "scratch"):
+        commands.add_parser(name).add_argument("folder")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    if arguments.command == "restore":
+        restore(arguments.tags, arguments.target)
+    elif arguments.command == "scratch":
+        image = subprocess.run(
+            ["docker", "inspect", "-f", "{{.Config.Image}}", SOURCE["database_container"]],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        start_scratch("groundwork-restored", image, Path(arguments.folder))
+    elif arguments.command == "receive":
+        receive(arguments.folder)
+    else:
+        back_up(arguments.command, arguments.label)
+
+
+if __name__ == "__main__":
+    main()

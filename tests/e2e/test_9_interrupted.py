@@ -1,0 +1,29 @@
+"""A run that is killed leaves something that the next run completes."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import kill_play, started
+
+# Text in the output after which the run is killed.
+MOMENTS = {
+    "while the engine is installed": "TASK [groundwork.supabase.docker :",
+    "while services are pulled and started": "Deploy the release",
+    "after the stack role": "TASK [groundwork.supabase.database :",
+    "after the database role": "TASK [groundwork.supabase.caddy :",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_is_followed_by_one_that_converges(moment, play, node1):
+    if moment == "while the engine is installed":
+        play("playbooks/lab.yml", "-e", "lab_rebuild=node1")
+    kill_play(MOMENTS[moment], 6 if "started" in moment else 1, "site.yml")
+
+
+def test_the_last_run_converges_and_the_next_changes_nothing(play, node1):
+    play("site.yml")
+    before = started(node1)
+    assert play("site.yml").changed == 0
+    assert started(node1) == before
+    play("playbooks/verify.yml", "--limit", "node1")

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with an inventory is said at once, before either role changes anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gateway_server import render_variable
+from monitoring_config import ROLE, SETTINGS
+from postgres_server import ROOT
+
+EXPORTERS = ROOT / "roles" / "exporters"
+HOSTS: dict[str, Any] = {"node1": {}, "node2": {"ansible_host": "198.51.100.12"}}
+WELL: dict[str, Any] = {
+    "hostvars": HOSTS,
+    "supabase_secrets_dir": "/etc/groundwork/secrets",
+    "exporters_server": "node2",
+    "exporters_services": ["db", "redis", "envoy", "realtime"],
+    "exporters_apps": {"shop": {"port": 8080, "metrics": "/metrics"}, "web": {"port": 80}},
+    "exporters_edge": True,
+}
+
+
+def faults(role: Path, variable: str, **settings: Any) -> list[str]:
+    return list(render_variable(role, variable, {**SETTINGS, **WELL, **settings}))
+
+
+def test_what_is_right_passes() -> None:
+    assert faults(EXPORTERS, "__exporters_faults") == []
+    assert faults(ROLE, "__monitoring_faults") == []
+    assert faults(ROLE, "__monitoring_faults", monitoring_prometheus_port=3000) == []
+
+
+def test_faults_of_exporters_come_together() -> None:
+    apps = {"shop": {"metrics": "/metrics"}, "node": {"port": 1, "metrics": "/metrics"}}
+    found = faults(
+        EXPORTERS, "__exporters_faults", exporters_server="node9", exporters_interval="15", exporters_apps=apps
+    )
+    assert len(found) == 4
+    for fault, said in zip(found, ("node9", "15s or 1m", "shop", "node"), strict=True):
+        assert said in fault
+
+
+def test_faults_of_monitoring_come_together() -> None:
+    found = faults(
+        ROLE,
+        "__monitoring_faults",
+        monitoring_hosts=["node1", "node3"],
+        monitoring_receivers=[
+            {"name": "team", "email": ["ops@example.com"]},
+            {"name": "on-call", "pagerduty": {"secret": "pagerduty_key"}},
+            {"name": "nobody"},
+        ],
+        monitoring_routes={"critical": "on-cal"},
+        monitoring_retention="90",
+        monitoring_disk_free_percent=100,
+        monitoring_grafana=True,
+        monitoring_grafana_port=9090,
+    )
+    said = (
+        "node3",
+        "called nobody",
+        "nobody: it has no",
+        "on-cal",
+        "pagerduty_key",
+        "monitoring_smtp",
+        "90d",
+        "disk_free",
+        "a port of its own",
+    )
+    assert len(found) == len(said)
+    for fault, words in zip(found, said, strict=True):
+        assert words in fault
+
+
+def test_targets_follow_from_what_runs() -> None:
+    targets = render_variable(EXPORTERS, "__exporters_targets", {**SETTINGS, **WELL})
+    assert set(targets) == {"node", "agent", "db", "redis", "envoy", "realtime", "caddy", "shop"}
+    assert targets["realtime"]["token"] == "metrics_token"
+    assert targets["shop"] == {"network": "gateway", "address": "shop:8080", "path": "/metrics"}
+    entries = render_variable(
+        EXPORTERS, "__exporters_entries", {**SETTINGS, **WELL, "__exporters_server_certificate": {}}
+    )
+    assert set(entries) == {"agent", "node", "postgres", "redis-exporter"}
+    assert set(entries["agent"]["networks"]) == {"default", "edge", "gateway", "services"}
+    assert all("ports" not in entry and entry["user"] == "65534:65534" for entry in entries.values())

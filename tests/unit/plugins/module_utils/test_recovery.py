@@ -1,0 +1,169 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore takes, and what it refuses before anything is stopped."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
+
+import pytest
+from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.barman import (
+    parse_backups,
+    read_archive,
+    wal_files,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.choice import (
+    SEGMENT_BYTES,
+    Archive,
+    BaseBackup,
+    Target,
+    choose,
+    format_lsn,
+    missing_segments,
+    parse_lsn,
+    parse_time,
+    recovery_file,
+)
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+PLENTY = MappingProxyType({"server": 1 << 40})
+
+
+def segment(number: int, timeline: int = 1) -> str:
+    return f"{timeline:08X}{number >> 8:08X}{number & 0xFF:08X}"
+
+
+def backup(name: str, hours: int, number: int) -> BaseBackup:
+    ended = NOON + timedelta(hours=hours)
+    return BaseBackup(name, ended - timedelta(minutes=5), ended, segment(number), (number + 1) * SEGMENT_BYTES, 1 << 30)
+
+
+OLD, NEW = backup("old", 0, 10), backup("new", 4, 20)
+ARCHIVE = Archive((OLD, NEW), frozenset(map(segment, range(10, 31))), NOON + timedelta(hours=6))
+
+
+def refusal(target: Target, archive: Archive = ARCHIVE, free: Mapping[str, int] = PLENTY) -> str:
+    choice = choose(archive, target, free)
+    assert choice.backup is None and not choice.segments
+    return "\n".join(choice.refusals)
+
+
+def test_the_newest_state_begins_with_the_newest_backup_and_takes_all_wal_behind_it():
+    choice = choose(ARCHIVE, Target(), PLENTY)
+    assert choice.backup == NEW
+    assert choice.segments == tuple(map(segment, range(20, 31)))
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(0, OLD), (3.99, OLD), (4, NEW), (6, NEW)])
+def test_a_time_begins_with_the_last_backup_that_ended_before_it(hours, expected):
+    assert choose(ARCHIVE, Target(time=NOON + timedelta(hours=hours)), PLENTY).backup == expected
+
+
+def test_a_position_begins_with_the_last_backup_that_ended_before_it():
+    assert choose(ARCHIVE, Target(lsn=NEW.end_lsn - 1), PLENTY).backup == OLD
+    assert choose(ARCHIVE, Target(lsn=NEW.end_lsn), PLENTY).backup == NEW
+
+
+def test_a_named_backup_is_taken_where_it_can_lead_to_the_target():
+    assert choose(ARCHIVE, Target(backup="old"), PLENTY).backup == OLD
+    assert "choose a later target" in refusal(Target(time=NOON + timedelta(hours=1), backup="new"))
+    assert "there are old, new" in refusal(Target(backup="older"))
+
+
+def test_targets_outside_the_window_are_refused_with_its_border():
+    assert "before 2026-01-31 12:00:00 UTC" in refusal(Target(time=NOON - timedelta(seconds=1)))
+    assert "after 2026-01-31 18:00:00 UTC" in refusal(Target(time=NOON + timedelta(hours=6, seconds=1)))
+    assert "before 2026-01-31 12:00:00" in refusal(Target(lsn=5))
+    assert format_lsn(31 * SEGMENT_BYTES) in refusal(Target(lsn=31 * SEGMENT_BYTES + 1))
+
+
+def test_no_backup_at_all():
+    assert "playbooks/backup.yml" in refusal(Target(), Archive((), frozenset(), None))
+
+
+def test_a_gap_is_refused_by_the_name_of_the_segment():
+    gap = replace(ARCHIVE, segments=ARCHIVE.segments - {segment(25)})
+    assert segment(25) in refusal(Target(), gap)
+    assert choose(gap, Target(lsn=24 * SEGMENT_BYTES), PLENTY).backup == NEW
+
+
+def test_a_gap_before_the_backup_does_not_matter():
+    gap = replace(ARCHIVE, segments=ARCHIVE.segments - {segment(15)})
+    assert choose(gap, Target(), PLENTY).backup == NEW
+
+
+def test_every_place_without_room_is_named():
+    told = refusal(Target(), free={"node1:/var/lib/docker": 1 << 30, "node2:/var/lib/barman": 1, "roomy": 1 << 40})
+    assert "node1:/var/lib/docker: 1.0 GiB are free" in told and "node2:/var/lib/barman" in told and "roomy" not in told
+
+
+def test_a_change_of_timeline_is_no_gap():
+    names = {*map(segment, range(10, 16)), *(segment(number, 2) for number in range(15, 20))}
+    assert missing_segments(names, segment(10)) == []
+    assert missing_segments(names - {segment(17, 2)}, segment(10)) == [segment(17, 2)]
+    choice = choose(Archive((OLD,), frozenset(names), NOON), Target(), PLENTY)
+    assert choice.segments[4:8] == (segment(14), segment(15), segment(15, 2), segment(16, 2))
+
+
+def test_segments_of_a_timeline_before_the_backups_do_not_count():
+    later = replace(OLD, first_segment=segment(10, 2))
+    archive = Archive((later,), frozenset({segment(10, 2), segment(11, 1), segment(12, 2)}), NOON)
+    assert segment(11, 2) in refusal(Target(), archive)
+
+
+@pytest.mark.parametrize("number", [0, 255, 256, 65535])
+def test_segment_names_carry_over_at_256(number):
+    assert missing_segments({segment(number), segment(number + 1)}, segment(number)) == []
+
+
+def test_times_need_a_zone():
+    assert parse_time("2026-01-31T13:00:00+01:00") == parse_time("2026-01-31 12:00:00Z") == NOON
+    with pytest.raises(ValueError, match="2026-01-31 12:00:00Z for UTC"):
+        parse_time("2026-01-31 12:00:00")
+
+
+def test_positions_are_read_and_written():
+    assert format_lsn(parse_lsn("16/B374D848")) == "16/B374D848"
+    with pytest.raises(ValueError, match="no position"):
+        parse_lsn("B374D848")
+
+
+def test_the_recovery_has_one_target_whatever_was_there_before():
+    own = "max_slot_wal_keep_size = '4GB'\nrecovery_target_name = 'former'\nrestore_command = 'former'\n"
+    text = recovery_file(own, Target(time=NOON))
+    assert "max_slot_wal_keep_size" in text and "former" not in text
+    assert "recovery_target_time = '2026-01-31 12:00:00.000000+00'" in text
+    assert "recovery_target_time =" not in recovery_file(text, Target(lsn=16))
+    assert "recovery_target_lsn = '0/10'" in recovery_file(text, Target(lsn=16))
+    assert "recovery_target_name = 'it''s'" in recovery_file("", Target(name="it's"))
+
+
+def test_barmans_catalogue_is_read_without_unfinished_backups():
+    listing = {"main": [{"backup_id": "b", "status": "DONE", "size_bytes": 7}, {"backup_id": "c", "status": "FAILED"}]}
+    base = {"begin_time_timestamp": "1", "end_time_timestamp": "2", "begin_wal": segment(3), "end_lsn": "0/4000000"}
+    (found,) = parse_backups(listing, {"b": {"base_backup_information": base}})
+    assert (found.id, found.size, found.end_lsn, found.ended.timestamp()) == ("b", 7, 0x4000000, 2)
+
+
+def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path):
+    for folder in ("main/wals/0000000100000000", "main/streaming", "kept"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "main/wals/0000000100000000" / segment(3)).write_bytes(gzip.compress(b"x"))
+    (tmp_path / "main/streaming" / f"{segment(4)}.partial").write_bytes(b"x")
+    (tmp_path / "kept" / f"{segment(3)}.partial").write_bytes(b"x")
+    (tmp_path / "main/wals/00000002.history").write_bytes(b"x")
+    (tmp_path / "main/wals/main-xlog.db").write_bytes(b"x")
+    files = wal_files(tmp_path)
+    assert set(files) == {segment(3), segment(4), "00000002.history"}
+    assert files[segment(3)].suffix == "" and files[segment(4)].suffix == ".partial"
+    beat = tmp_path / "beat.json"
+    assert read_archive(tmp_path, (), beat).seen is None
+    beat.write_text(json.dumps({"beat": 1, "acknowledged": NOON.timestamp()}), encoding="utf-8")
+    archive = read_archive(tmp_path, (), beat)
+    assert archive.seen == NOON and archive.segments == {segment(3), segment(4)}
