@@ -51,15 +51,15 @@ molecule: lab ## on fresh servers, check, converge, idempotence, verify: role ha
 	@scripts/with-docker scripts/molecule hardening
 	@scripts/with-docker scripts/molecule
 
-e2e: tools ## what the platform promises, against the lab (after make demo or make molecule)
+e2e: tools ## what the platform promises, against the lab (after make demo or make molecule; THOROUGH=1: hours)
 	@scripts/with-docker scripts/pytest tests/e2e --durations 25 --durations-min 20
 
-dr: export DR_TARGETS ?= 20
+dr alerts: export THOROUGH = 1
 dr: tools ## restores and faults: many seconds of the window, over the live database, a lost host (after make demo)
 	@scripts/with-docker scripts/pytest tests/e2e/test_7_backups.py tests/e2e/test_7_faults.py --capture=no
 
 alerts: tools ## alerts: every cause that the lab can have, until it is heard of and over (after make demo)
-	@ALERTS_ALL=1 scripts/with-docker scripts/pytest tests/e2e/test_8_monitoring.py -k "causes or dies" --capture=no
+	@scripts/with-docker scripts/pytest tests/e2e/test_8_monitoring.py -k "causes or dies" --capture=no
 
 bench: tools ## the measurements, each beside its peer (after make demo)
 	@scripts/with-docker scripts/bench

@@ -22,6 +22,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "lab"
+# What takes hours in all: every moment of a kill, every cause of an alert, many restores.
+THOROUGH = "THOROUGH" in os.environ
+thorough = pytest.mark.skipif(not THOROUGH, reason="THOROUGH=1 runs it")
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 

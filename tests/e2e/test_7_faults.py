@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
-import pytest
-from conftest import kill_play
+from conftest import kill_play, thorough
 from test_7_backups import BEATS, PSQL, TOOLS, VOLUME, live, metrics, moment
 
 UNIT = "groundwork-backup-postgres.service"
@@ -18,7 +16,6 @@ RUN = 'groundwork_backup_last_run_success{what="postgres"}'
 KINDS = ("postgres", "redis", "volumes", "config")
 BARMAN = "/var/lib/barman"
 # What `make dr` shows beside it.
-thorough = pytest.mark.skipif("DR_TARGETS" not in os.environ, reason="make dr runs it")
 
 
 def wait_until(true, what: str, seconds: float = 60) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import subprocess
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from alert_causes import NOT_HERE, ROUNDS, SILENCE, Cause
+from conftest import THOROUGH, thorough
 
 RECEIVER = Path(__file__).with_name("alert_receiver.py")
 # Services without figures in the lab, and why.
@@ -54,13 +54,12 @@ FUNCTIONS = {
     "vector",
     "without",
 }
-# `make alerts` has all causes of alert_causes.py; the longest of them take ten minutes, of figures of the last fifteen.
-ALL = "ALERTS_ALL" in os.environ
 SHORT = (tuple(cause for causes in ROUNDS for cause in causes if cause.short),)
+# The longest causes take ten minutes, of figures of the last fifteen.
 # A rule waits a minute, looks at figures and at rules take up to half of one, and Alertmanager collects for seconds, or
 # for a minute when it has told of the same alert on this host before.
-FIRED_SECONDS = 1800 if ALL else 240
-RESOLVED_SECONDS = 1200 if ALL else 240
+FIRED_SECONDS = 1800 if THOROUGH else 240
+RESOLVED_SECONDS = 1200 if THOROUGH else 240
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +216,7 @@ def test_every_alert_has_a_cause_here_or_a_reason_why_not(rules):
 
 
 @pytest.mark.parametrize(
-    "rounds", [ROUNDS, (SILENCE,)] if ALL else [SHORT], ids=["all", "silence"] if ALL else ["short"]
+    "rounds", [ROUNDS, (SILENCE,)] if THOROUGH else [SHORT], ids=["all", "silence"] if THOROUGH else ["short"]
 )
 def test_causes_are_heard_of_and_their_end_too(rounds, rules, received, secret, node1, node2, client):
     causes = [cause for one in rounds for cause in one]
@@ -281,7 +280,7 @@ def test_the_dead_mans_switch_is_called_all_the_time(received):
     wait_for(lambda: any(alert["alertname"] == "Watchdog" for alert in received()), 90, "the watchdog")
 
 
-@pytest.mark.skipif(not ALL, reason="each takes some minutes; make alerts does it")
+@thorough
 @pytest.mark.parametrize("watcher", ["prometheus", "alertmanager", "node2"])
 def test_a_watcher_that_dies_is_missed(watcher, received, node2):
     """What hears the dead man's switch no more raises the alarm: a service outside, or the receiver here."""
