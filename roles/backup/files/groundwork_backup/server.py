@@ -145,12 +145,21 @@ def back_up(label: str) -> None:
         if not any((HOME / "main" / "wals").glob("0*/*")):
             # Barman begins none before it has seen a whole segment arrive.
             barman("switch-wal", "--force", "--archive", "--archive-timeout", "60", "main")
-        barman("backup", *(["--name", label] if label else []), "main")
+        try:
+            barman("backup", *(["--name", label] if label else []), "main")
+        except SystemExit as fault:
+            raise SystemExit("\n".join([str(fault), *failed_checks()])) from None
         # The backup is of use only with the WAL of its time, which a quiet database would not hand over by itself.
         barman("switch-wal", "--force", "--archive", "--archive-timeout", "60", "main")
         newest = backups()[-1]
         samples['groundwork_backup_size_bytes{what="postgres"}'] = newest.size
         delete_unfinished()
+
+
+def failed_checks() -> list[str]:
+    """What Barman finds wrong: it refuses a backup without saying why."""
+    said = subprocess.run(["barman", "check", "main"], capture_output=True, text=True, check=False).stdout
+    return [line.strip() for line in said.splitlines() if "FAILED" in line]
 
 
 def delete_unfinished() -> None:
