@@ -4,7 +4,7 @@ IMAGES ?= built
 export IMAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e dr alerts bench evidence \
+.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e dr alerts load bench evidence \
 	scan build publish deploy doctor tools
 
 help: ## this list
@@ -61,6 +61,9 @@ dr: tools ## restores and faults: many seconds of the window, over the live data
 
 alerts: tools ## alerts: every cause that the lab can have, until it is heard of and over (after make demo)
 	@ALERTS_ALL=1 scripts/with-docker scripts/pytest tests/e2e/test_8_monitoring.py -k "causes or dies" --capture=no
+
+load: tools ## k6 through the edge: API, database, websockets (INVENTORY, the lab without; SIZE=full is what is promised)
+	@scripts/load "$(or $(INVENTORY),inventories/lab)" "$(or $(SIZE),small)"
 
 bench: tools ## the measurements, each beside its peer (after make demo)
 	@scripts/with-docker scripts/bench
