@@ -4,7 +4,8 @@ IMAGES ?= built
 export IMAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e dr alerts bench evidence doctor tools
+.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e dr alerts load bench evidence \
+	scan build publish deploy doctor tools
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -34,7 +35,7 @@ test: ## everything CI runs, what fails fast first
 	@scripts/step "Molecule" $(MAKE) --no-print-directory molecule
 	@scripts/step "End-to-end tests" $(MAKE) --no-print-directory e2e
 
-lint: tools ## ansible-lint, yamllint, ruff, mypy, shellcheck, changelog, documentation, secrets, Galaxy's importer
+lint: tools ## ansible-lint, yamllint, ruff, mypy, shellcheck, workflows, changelog, documentation, secrets, Galaxy's importer
 	@scripts/lint
 
 unit: tools ## plain Python, no server
@@ -61,11 +62,27 @@ dr: tools ## restores and faults: many seconds of the window, over the live data
 alerts: tools ## alerts: every cause that the lab can have, until it is heard of and over (after make demo)
 	@scripts/with-docker scripts/pytest tests/e2e/test_8_monitoring.py -k "causes or dies" --capture=no
 
+load: tools ## k6 through the edge: API, database, websockets (INVENTORY, the lab without; SIZE=full is what is promised)
+	@scripts/load "$(or $(INVENTORY),inventories/lab)" "$(or $(SIZE),small)"
+
 bench: tools ## the measurements, each beside its peer (after make demo)
 	@scripts/with-docker scripts/bench
 
 evidence: tools ## docs/EVIDENCE.md: all of the measurements above (some hours)
 	@scripts/with-docker .venv/bin/python scripts/evidence.py
+
+scan: tools ## published holes: packages, code, application images (after make build), and secrets
+	@scripts/scan
+
+##@ Deliver it
+build: tools ## into dist/: the collection as Galaxy takes it, and an image of each example application
+	@scripts/with-docker scripts/build
+
+publish: tools ## the same, and push the images to REGISTRY
+	@scripts/with-docker scripts/build --push
+
+deploy: tools ## converge INVENTORY and verify it; what fails is taken back
+	@scripts/deploy "$(INVENTORY)"
 
 ##@ Parts
 doctor: ## what this machine lacks for the lab, and the remedy
