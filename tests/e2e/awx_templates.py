@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "awx" / "filter_plugins"))
-survey = __import__("survey").survey
+survey = importlib.import_module("survey").survey
 
 
 class Loader(yaml.SafeLoader):

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.plugins.loader import filter_loader
 from ansible.template import Templar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +68,6 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def asked() -> dict[str, list[dict[str, Any]]]:
     """What the playbook asks of each module, as Ansible would render it."""
-    init_plugin_loader()
     filter_loader.add_directory(str(FOLDER / "filter_plugins"))
     loader = DataLoader()
     (play,) = loader.load_from_file(str(FOLDER / "site.yml"), trusted_as_template=True)
@@ -182,7 +181,7 @@ def test_a_question_is_one_of_awx(template: str, variable: str) -> None:
     if question["type"] == "multiplechoice":
         assert value in question["choices"] and all(isinstance(choice, str) for choice in question["choices"])
     elif question["type"] == "integer":
-        assert type(value) is int and question.get("min", value) <= value <= question.get("max", value)
+        assert isinstance(value, int) and question.get("min", value) <= value <= question.get("max", value)
     elif question["required"]:
         assert question["min"] <= len(value) <= question["max"]
     else:
