@@ -43,7 +43,7 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-@pytest.mark.parametrize("launch", launches(), ids=lambda launch: launch.name)
+@pytest.mark.parametrize("launch", list(launches()), ids=lambda launch: launch.name)
 def test_a_job_template_runs_with_its_surveys_answers(launch: Launch, inventory: Path, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.write_text("", encoding="utf-8")
