@@ -291,6 +291,12 @@ def test_the_execution_environment_is_one(tmp_path: Path) -> None:
     wanted = yaml.safe_load(definition.read_text(encoding="utf-8"))["dependencies"]
     pinned = [*wanted["python"], wanted["ansible_core"]["package_pip"], wanted["ansible_runner"]["package_pip"]]
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", one) for one in pinned)
+    for kind, name in (("python", "requirements"), ("system", "bindep")):
+        lines = (ROOT / "meta" / f"ee-{name}.txt").read_text(encoding="utf-8").splitlines()
+        of_collection = {
+            re.split(r"[ >=]", line)[0] for line in lines if not line.startswith("#") and "dpkg" not in line
+        }
+        assert of_collection <= {re.split("[ =]", one)[0] for one in wanted[kind]}
     collections = {one["name"]: one["version"] for one in wanted["galaxy"]["collections"]}
     assert all(re.fullmatch(r"[\d.]+", version) for version in collections.values())
     needed = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
