@@ -76,6 +76,15 @@ options:
     type: str
     choices: ["off", warn, fail]
     default: "off"
+  contract:
+    description:
+      - Name statements of the pending files on which the version of the application that runs meanwhile would break, to
+        V(warn) of them or to V(fail) before anything is done. A dropped column is one, a new constraint another.
+      - A comment C(-- contract-ignore RULE) above a statement accepts it.
+      - Where nothing was applied yet no version runs, and nothing is looked for.
+    type: str
+    choices: ["off", warn, fail]
+    default: warn
   resume:
     description:
       - For a file that something else ran in part, its version and the number of the statement to go on with.
@@ -120,6 +129,12 @@ EXAMPLES = r"""
     path: supabase/migrations
     seeds: [supabase/seed.sql]
     lint: fail
+    login_password_file: /etc/groundwork/secrets/postgres_password
+
+- name: Migrate, and refuse what the version that runs would break on
+  groundwork.supabase.migration:
+    path: supabase/migrations
+    contract: fail
     login_password_file: /etc/groundwork/secrets/postgres_password
 
 - name: Go back to a version, with the scripts in supabase/migrations/down
@@ -192,20 +207,25 @@ migrations:
       description: By which role.
       type: str
 findings:
-  description: What squawk found in the pending files, with file, line, column, rule, level, message and help.
+  description:
+    - What squawk found in the pending files, with file, line, column, rule, level, message and help; and in the same
+      form, statements of the files on which the version that runs would break.
   returned: always
   type: list
   elements: dict
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import history as migration_history
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.contract import Break, find_breaks
 from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.files import (
     History,
+    Migration,
     Seed,
     compare,
     read_migrations,
@@ -251,7 +271,7 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
             raise
         module.warn(f"{error}; taken as a database that is not there yet")
         nothing = History()
-        return describe(wish, nothing, {}) if status else report(plan(wish, nothing), nothing)
+        return describe(wish, nothing, {}, []) if status else report(plan(wish, nothing), nothing, [])
 
 
 def carry_out(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
@@ -260,6 +280,7 @@ def carry_out(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
         session.lock()
         history = migration_history.read_history(connection, wish.migrations)
         todo = plan(wish, history)
+        breaks = judge(module, wish, history, [step.script for step in todo.up])
         if not module.check_mode:
             if todo.adopted:
                 migration_history.adopt(connection, history, todo.adopted)
@@ -269,10 +290,31 @@ def carry_out(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
                 runner.run(step)
             for seed in todo.seeds:
                 runner.seed(seed)
-    return report(todo, history)
+    return report(todo, history, breaks)
 
 
-def report(todo: Plan, history: History) -> dict[str, Any]:
+def judge(module: AnsibleModule, wish: Wish, history: History, coming: Sequence[Migration]) -> list[Break]:
+    """Statements that break the version that runs; raises GroundworkError where they are to stop the run."""
+    breaks = breaks_in(module, wish, history, coming)
+    if breaks and module.params["contract"] == "fail":
+        remedy = (
+            'change the schema in two steps, put "-- contract-ignore RULE" above a statement that the running version '
+            "does not meet, or set contract to warn"
+        )
+        cause = "\n".join(["the version that runs would break on these statements:", *map(str, breaks)])
+        raise GroundworkError("migrations", cause, remedy)
+    for broken in breaks:
+        module.warn(str(broken))
+    return breaks
+
+
+def breaks_in(module: AnsibleModule, wish: Wish, history: History, coming: Sequence[Migration]) -> list[Break]:
+    applied = {int(version) for version in history.versions}
+    off = module.params["contract"] == "off"
+    return [] if off else find_breaks(coming, [known for known in wish.migrations if known.number in applied])
+
+
+def report(todo: Plan, history: History, breaks: Sequence[Break]) -> dict[str, Any]:
     taken_back = [step.script.file_name for step in todo.down]
     applied = [step.script.file_name for step in todo.up]
     seeded = [seed.file_name for seed in todo.seeds]
@@ -283,6 +325,7 @@ def report(todo: Plan, history: History) -> dict[str, Any]:
         "seeded": seeded,
         "adopted": [migration.version for migration in todo.adopted],
         "version": history.newest,
+        "findings": [broken.finding() for broken in breaks],
         "diff": {"before": lines(taken_back), "after": lines(applied + seeded)},
     }
 
@@ -294,12 +337,19 @@ def lines(names: list[str]) -> str:
 def report_status(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
     with connect(module.params) as connection:
         history = migration_history.read_history(connection, wish.migrations)
-        return describe(wish, history, migration_history.read_notes(connection, history))
+        breaks = breaks_in(module, wish, history, pending_in(wish, history))
+        return describe(wish, history, migration_history.read_notes(connection, history), breaks)
 
 
-def describe(wish: Wish, history: History, notes: dict[str, tuple[str, str]]) -> dict[str, Any]:
+def pending_in(wish: Wish, history: History) -> list[Migration]:
+    entries = [entry for entry in compare(wish.migrations, history) if entry.state in ("pending", "late", "partial")]
+    return [entry.migration for entry in entries if entry.migration]
+
+
+def describe(
+    wish: Wish, history: History, notes: dict[str, tuple[str, str]], breaks: Sequence[Break]
+) -> dict[str, Any]:
     entries = compare(wish.migrations, history)
-    todo = [entry.migration for entry in entries if entry.state in ("pending", "late", "partial")]
     seeds = [seed.file_name for seed in wish.seeds if history.seeds.get(seed.file_name) != seed.checksum]
     rows = []
     for entry in entries:
@@ -314,7 +364,8 @@ def describe(wish: Wish, history: History, notes: dict[str, tuple[str, str]]) ->
         "seeded": [],
         "adopted": [],
         "version": history.newest,
-        "pending": [migration.file_name for migration in todo if migration],
+        "findings": [broken.finding() for broken in breaks],
+        "pending": [migration.file_name for migration in pending_in(wish, history)],
         "pending_seeds": seeds,
         "migrations": rows,
     }
@@ -330,6 +381,7 @@ def main() -> None:
             "include_all": {"type": "bool", "default": False},
             "seeds": {"type": "list", "elements": "path", "default": []},
             "lint": {"type": "str", "choices": ["off", "warn", "fail"], "default": "off"},
+            "contract": {"type": "str", "choices": ["off", "warn", "fail"], "default": "warn"},
             "resume": {"type": "dict", "default": {}},
             "lock_retries": {"type": "int", "default": 5},
             "bundle": {"type": "str", "no_log": True},
