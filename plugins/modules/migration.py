@@ -52,6 +52,16 @@ options:
         transaction. V(0) is the state before the first file.
       - Seeds are left out of a run with a target.
     type: str
+  before_deployment:
+    description:
+      - Take back what the run of this identifier has applied and what came after it, with the scripts in the folder
+        C(down), and apply nothing. Files that are not taken back are not judged.
+      - Versions that are newer than the first of these go too, whoever applied them.
+    type: str
+  deployment:
+    description: Identifier of the run, recorded with each migration that it applies. Identifiers sort by time.
+    type: str
+    default: ""
   allow_down:
     description: Consent to taking migrations back, which can destroy data.
     type: bool
@@ -169,6 +179,10 @@ adopted:
   returned: always
   type: list
   elements: str
+deployment:
+  description: Newest run that migrations are recorded with, empty where there is none.
+  returned: with O(state=status)
+  type: str
 version:
   description: Newest version in the history before the run, null where there is none.
   returned: always
@@ -206,10 +220,14 @@ migrations:
     recorded_by:
       description: By which role.
       type: str
+    deployment:
+      description: The run that applied it, empty where that is not known.
+      type: str
 findings:
   description:
-    - What squawk found in the pending files, with file, line, column, rule, level, message and help; and in the same
-      form, statements of the files on which the version that runs would break.
+    - What squawk found in the pending files, with file, line, column, rule, level, message and help.
+    - In the same form, statements of the pending files on which the version that runs would break; and of those that
+      are taken back, statements on which the version before them breaks while they are there.
   returned: always
   type: list
   elements: dict
@@ -254,6 +272,7 @@ def read_wish(params: dict[str, Any]) -> Wish:
         downs=read_migrations(bundle.get("down_files", {})),
         seeds=[Seed(**seed) for seed in bundle.get("seeds", [])],
         target=params["target"],
+        before_deployment=params["before_deployment"],
         allow_down=params["allow_down"],
         include_all=params["include_all"],
         resume=resume,
@@ -281,11 +300,13 @@ def carry_out(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
         history = migration_history.read_history(connection, wish.migrations)
         todo = plan(wish, history)
         breaks = judge(module, wish, history, [step.script for step in todo.up])
+        taken_back = {step.script.number for step in todo.down}
+        breaks += breaks_in(module, wish, history, [known for known in wish.migrations if known.number in taken_back])
         if not module.check_mode:
             if todo.adopted:
                 migration_history.adopt(connection, history, todo.adopted)
                 history = migration_history.read_history(connection, wish.migrations)
-            runner = Runner(session, todo, history)
+            runner = Runner(session, todo, history, module.params["deployment"])
             for step in todo.steps:
                 runner.run(step)
             for seed in todo.seeds:
@@ -309,9 +330,10 @@ def judge(module: AnsibleModule, wish: Wish, history: History, coming: Sequence[
 
 
 def breaks_in(module: AnsibleModule, wish: Wish, history: History, coming: Sequence[Migration]) -> list[Break]:
-    applied = {int(version) for version in history.versions}
-    off = module.params["contract"] == "off"
-    return [] if off else find_breaks(coming, [known for known in wish.migrations if known.number in applied])
+    if module.params["contract"] == "off":
+        return []
+    there = {int(version) for version in history.versions} - {migration.number for migration in coming}
+    return find_breaks(coming, [known for known in wish.migrations if known.number in there])
 
 
 def report(todo: Plan, history: History, breaks: Sequence[Break]) -> dict[str, Any]:
@@ -356,6 +378,7 @@ def describe(
         at, by = notes.get(entry.version, (None, None))
         file_name = entry.migration.file_name if entry.migration else None
         row = {"version": entry.version, "file": file_name, "state": entry.state}
+        row["deployment"] = history.deployments.get(entry.version, "")
         rows.append({**row, "recorded_at": at, "recorded_by": by})
     return {
         "changed": False,
@@ -364,6 +387,7 @@ def describe(
         "seeded": [],
         "adopted": [],
         "version": history.newest,
+        "deployment": max(history.deployments.values(), default=""),
         "findings": [broken.finding() for broken in breaks],
         "pending": [migration.file_name for migration in pending_in(wish, history)],
         "pending_seeds": seeds,
@@ -377,6 +401,8 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["latest", "status"], "default": "latest"},
             "target": {"type": "str"},
+            "before_deployment": {"type": "str"},
+            "deployment": {"type": "str", "default": ""},
             "allow_down": {"type": "bool", "default": False},
             "include_all": {"type": "bool", "default": False},
             "seeds": {"type": "list", "elements": "path", "default": []},
@@ -388,6 +414,7 @@ def main() -> None:
             **LOCK_ARGUMENTS,
             **LOGIN_ARGUMENTS,
         },
+        mutually_exclusive=[("target", "before_deployment")],
         supports_check_mode=True,
     )
     try:

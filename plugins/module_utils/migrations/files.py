@@ -107,12 +107,14 @@ class History:
     """What the database says.
 
     statements: only of versions whose checksum does not decide; None where nobody wrote them down.
+    deployments: by version, the run that applied it, where that is known. Identifiers of runs sort by time.
     up, down: progress of scripts that were broken off. tables: those of ours and the CLI's that exist, with columns.
     """
 
     versions: tuple[str, ...] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
     statements: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    deployments: Mapping[str, str] = field(default_factory=dict)
     up: Mapping[str, Progress] = field(default_factory=dict)
     down: Mapping[str, Progress] = field(default_factory=dict)
     seeds: Mapping[str, str] = field(default_factory=dict)
