@@ -286,7 +286,7 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
         return report_status(module, wish) if status else carry_out(module, wish)
     except Unreachable as error:
         # A dry run comes before the database exists as well: then every migration is still to come.
-        if not module.check_mode:
+        if not module.check_mode or wish.before_deployment is not None:
             raise
         module.warn(f"{error}; taken as a database that is not there yet")
         nothing = History()
