@@ -12,13 +12,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.files import Migration
-from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.statements import head
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.objects import (
+    CONSTRAINTS,
+    KINDS,
+    OF_A_TABLE,
+    RELATIONS,
+    ROUTINES,
+    TYPES,
+    World,
+    has_default,
+    part_of,
+    sentences_of,
+    table_after,
+    things_made,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.words import Name, Words
-from ansible_collections.groundwork.supabase.plugins.module_utils.sql_statements import lex, statement_spans
 
 RULES = {
     "drop-object": (
@@ -78,23 +90,7 @@ RULES = {
         "make the policies that let it reach them first, in the same migration",
     ),
 }
-VERBS = ("alter", "create", "delete", "do", "drop", "revoke")
-# What PL/pgSQL has before a statement.
-OPENERS = ("begin", "then", "else", "loop")
-RELATIONS = ("table", "view", "materialized view", "foreign table", "sequence")
-ROUTINES = ("function", "procedure", "routine", "aggregate")
-TYPES = ("type", "domain")
-ROLES = ("role", "user", "group")
-OF_A_TABLE = ("policy", "trigger")
-# Objects without a schema have names of one part.
-GLOBAL = ("schema", "extension", "publication", *ROLES)
-KINDS = (*RELATIONS, *ROUTINES, *TYPES, *GLOBAL, *OF_A_TABLE)
-FAMILY = {kind: family[0] for family in (RELATIONS, ROUTINES, TYPES, ROLES) for kind in family}
-SERIAL = ("serial", "bigserial", "smallserial", "serial2", "serial4", "serial8")
-CONSTRAINTS = ("constraint", "check", "unique", "primary", "foreign", "exclude", "not")
 ACCEPTED = re.compile(r"--[ \t]*contract-ignore[ \t]+([a-z-]+(?:[ \t]*,[ \t]*[a-z-]+)*)")
-
-Made = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -117,29 +113,6 @@ class Break:
         return {**place, "rule": self.rule, "level": "warning", "message": f"{self.object}: {why}", "help": remedy}
 
 
-@dataclass
-class World:
-    """What the running version knows, and what only the coming migrations make: kind and name.
-
-    kept: what the file at hand makes, by the number of the last statement that does. statement: the one at hand.
-    """
-
-    known: set[Made]
-    new: set[Made] = field(default_factory=set)
-    kept: dict[Made, int] = field(default_factory=dict)
-    statement: int = 0
-
-    def is_new(self, kind: str, name: Name) -> bool:
-        return not self.new.isdisjoint([*made(kind, name), ("schema", name.schema)])
-
-    def is_replaced(self, thing: Made) -> bool:
-        """Whether it is no thing of the running version, or is made anew in the same transaction."""
-        return thing in self.new or self.kept.get(thing, -1) >= self.statement
-
-    def make(self, things: Sequence[Made]) -> None:
-        self.new.update(thing for thing in things if thing not in self.known)
-
-
 @dataclass(frozen=True)
 class Hit:
     rule: str
@@ -152,21 +125,25 @@ def find_breaks(coming: Sequence[Migration], applied: Sequence[Migration]) -> li
 
     Where nothing was applied no version runs. What a coming migration makes itself may be changed by the ones after it.
     """
-    if not applied:
+    if not applied or not coming:
         return []
     statements = [statement for migration in applied for statement in migration.statements]
-    world = World({thing for statement in statements for part in _sentences(statement) for thing in _made(part)})
+    world = World(
+        {thing for statement in statements for part in sentences_of(statement) for thing in things_made(part)}
+    )
     return [broken for migration in coming for broken in _breaks_of(migration, world)]
 
 
 def _breaks_of(migration: Migration, world: World) -> Iterator[Break]:
-    sentences = [_sentences(statement) for statement in migration.statements]
-    world.kept = {thing: number for number, parts in enumerate(sentences) for part in parts for thing in _made(part)}
+    sentences = [sentences_of(statement) for statement in migration.statements]
+    world.kept = {
+        thing: number for number, parts in enumerate(sentences) for part in parts for thing in things_made(part)
+    }
     for number, parts in enumerate(sentences):
         world.statement = number
         accepted = _accepted(migration, number)
         for part in parts:
-            world.make(_made(part))
+            world.make(things_made(part))
             for hit in _hits(part.copy(), world):
                 if hit.rule not in accepted:
                     line, column = migration.line_and_column(number, hit.offset)
@@ -183,91 +160,6 @@ def _accepted(migration: Migration, number: int) -> set[str]:
     line_end = migration.text.find("\n", end)
     text = migration.text[start : line_end if line_end >= 0 else None]
     return {rule.strip() for match in ACCEPTED.finditer(text) for rule in match.group(1).split(",")}
-
-
-def _sentences(statement: str) -> list[Words]:
-    """The statement, or those in the body of a DO block, as far as they can matter."""
-    verb = head(statement).partition(" ")[0]
-    if verb not in VERBS:
-        return []
-    tokens = list(lex(statement))
-    if verb != "do":
-        return [Words(tokens)]
-    for text, offset in tokens:
-        if text.startswith("$"):
-            tag = text[: text.index("$", 1) + 1]
-            return list(_sentences_of_body(text[len(tag) : -len(tag)], offset + len(tag)))
-    return []
-
-
-def _sentences_of_body(body: str, offset: int) -> Iterator[Words]:
-    for start, end in statement_spans(body):
-        tokens = [(word, offset + start + place) for word, place in lex(body[start:end])]
-        for index, (word, _place) in enumerate(tokens):
-            if word in VERBS and (index == 0 or tokens[index - 1][0] in OPENERS):
-                yield Words(tokens[index:])
-                break
-
-
-def made(kind: str, name: Name) -> list[Made]:
-    """What stands for an object. Routines of one name are told apart by the number of their arguments."""
-    family, key = FAMILY.get(kind, kind), name.parts[-1] if kind in GLOBAL else name.key
-    return [(family, key)] if name.arguments is None else [(family, key), (family, f"{key}/{name.arguments}")]
-
-
-def _made(sentence: Words) -> list[Made]:
-    """What a statement makes: objects, columns, defaults of columns, constraints."""
-    words = sentence.copy()
-    if words.skip("alter table"):
-        words.skip_any("if exists only", "if exists", "only")
-        table = words.name()
-        words.skip("*")
-        return [thing for action in words.list() for thing in _made_in(action, table)]
-    if not words.skip("create"):
-        return []
-    words.skip("or replace")
-    while words.skip_any("temporary", "temp", "unlogged", "recursive", "constraint"):
-        pass
-    kind = words.skip_any(*KINDS)
-    if not kind:
-        return []
-    words.skip("if not exists")
-    name = words.routine() if kind in ROUTINES else words.name()
-    if kind in OF_A_TABLE:
-        _before, after = words.cut("on")
-        return [_of(kind, _table_after("on", after), name.text)]
-    # The exact kind too: a view that takes the place of a renamed table is told by it.
-    return [*made(kind, name), (f"a {kind}", name.key)]
-
-
-def _made_in(action: Words, table: Name) -> list[Made]:
-    if action.skip("alter"):
-        action.skip("column")
-        name = action.name()
-        return [_of("default", table, name.text)] if action.skip("set default") else []
-    if not action.skip("add"):
-        return []
-    if action.word in CONSTRAINTS:
-        return [_of("constraint", table, action.name().text)] if action.skip("constraint") else []
-    action.skip("column")
-    action.skip("if not exists")
-    name = action.name()
-    things = [_of("column", table, name.text)]
-    return [*things, _of("default", table, name.text)] if _has_default(action.outside_brackets) else things
-
-
-def _of(kind: str, table: Name, name: str) -> Made:
-    return kind, f"{table.key}.{name.strip(chr(34))}"
-
-
-def _table_after(word: str, words: Words) -> Name:
-    words.skip(word)
-    words.skip("only")
-    return words.name()
-
-
-def _has_default(words: Sequence[str]) -> bool:
-    return "default" in words or "generated" in words or words[:1] in [[name] for name in SERIAL]
 
 
 def _hits(words: Words, world: World) -> Iterator[Hit]:
@@ -289,9 +181,9 @@ def _dropped(words: Words, world: World, offset: int) -> Iterator[Hit]:
     kind = words.skip_any(*KINDS)
     words.skip("if exists")
     if kind in OF_A_TABLE:
-        name, table = words.name(), _table_after("on", words)
+        name, table = words.name(), table_after("on", words)
         # One that is made anew in the same transaction is a change of it, of which nobody sees the middle.
-        if not world.is_new("table", table) and not world.is_replaced(_of(kind, table, name.text)):
+        if not world.is_new("table", table) and not world.is_replaced(part_of(kind, table, name.text)):
             yield Hit("hide-rows" if kind == "policy" else "drop-object", f"{kind} {name.text} on {table.text}", offset)
     elif kind:
         for part in words.list():
@@ -303,13 +195,13 @@ def _dropped(words: Words, world: World, offset: int) -> Iterator[Hit]:
 def _created(words: Words, world: World, offset: int) -> Iterator[Hit]:
     if words.skip("unique index"):
         before, after = words.cut("on")
-        table = _table_after("on", after)
+        table = table_after("on", after)
         if not world.is_new("table", table) and not _names_new_column(after.rest, table, world):
             before.skip_any("concurrently if not exists", "concurrently", "if not exists")
             index = f"unique index {before.name().text}" if before.word else "unique index"
             yield Hit("add-constraint", f"{index} on {table.text}", offset)
     elif words.skip("policy"):
-        name, table = words.name(), _table_after("on", words)
+        name, table = words.name(), table_after("on", words)
         if words.skip("as restrictive") and not world.is_new("table", table):
             yield Hit("hide-rows", f"policy {name.text} on {table.text}", offset)
 
@@ -334,7 +226,7 @@ def _altered(words: Words, world: World, offset: int) -> Iterator[Hit]:
     kind = words.skip_any(*KINDS)
     words.skip_any("if exists only", "if exists", "only")
     if kind == "policy":
-        name, table = words.name(), _table_after("on", words)
+        name, table = words.name(), table_after("on", words)
         if not words.skip("rename") and not world.is_new("table", table):
             yield Hit("hide-rows", f"policy {name.text} on {table.text}", offset)
     elif kind and kind != "trigger":
@@ -365,7 +257,7 @@ def _action_hits(action: Words, kind: str, name: Name, world: World) -> Iterator
     elif action.skip("drop constraint"):
         action.skip("if exists")
         constraint = action.name().text
-        if not world.is_replaced(_of("constraint", name, constraint)):
+        if not world.is_replaced(part_of("constraint", name, constraint)):
             yield Hit("drop-constraint", f"constraint {constraint} of {whole}", offset)
     elif kind == "domain":
         if action.skip("set not null"):
@@ -383,19 +275,19 @@ def _action_hits(action: Words, kind: str, name: Name, world: World) -> Iterator
 
 def _column_hit(rule: str, action: Words, table: Name, world: World, offset: int) -> Iterator[Hit]:
     column = action.name().text
-    if _of("column", table, column) not in world.new:
+    if part_of("column", table, column) not in world.new:
         yield Hit(rule, f"column {table.text}.{column}", offset)
 
 
 def _column_altered(action: Words, table: Name, world: World, offset: int) -> Iterator[Hit]:
     column = action.name().text
-    full, is_new = f"column {table.text}.{column}", _of("column", table, column) in world.new
+    full, is_new = f"column {table.text}.{column}", part_of("column", table, column) in world.new
     if action.skip_any("set data type", "type"):
         if not is_new:
             yield Hit("change-type", full, offset)
     elif action.skip("set not null"):
         # The running version does not name a new column, so its default decides.
-        if not (is_new and _of("default", table, column) in world.new):
+        if not (is_new and part_of("default", table, column) in world.new):
             yield Hit("set-not-null", full, offset)
     elif action.skip_any("drop default", "drop identity", "drop expression"):
         yield Hit("drop-default", full, offset)
@@ -412,7 +304,7 @@ def _added(action: Words, kind: str, table: Name, world: World, offset: int) -> 
         action.skip("if not exists")
         column, words = action.name().text, action.outside_brackets
         pairs = list(zip(words, words[1:]))
-        if (("not", "null") in pairs or ("primary", "key") in pairs) and not _has_default(words):
+        if (("not", "null") in pairs or ("primary", "key") in pairs) and not has_default(words):
             yield Hit("add-required-column", f"column {table.text}.{column}", offset)
         return
     name = f"constraint {action.name().text}" if action.skip("constraint") else "constraint"
@@ -425,4 +317,4 @@ def _added(action: Words, kind: str, table: Name, world: World, offset: int) -> 
 
 
 def _names_new_column(words: Sequence[str], table: Name, world: World) -> bool:
-    return any(_of("column", table, word) in world.new for word in words)
+    return any(part_of("column", table, word) in world.new for word in words)
