@@ -84,7 +84,7 @@ def test_code_first_then_the_schema(host):
     assert code == 0 and "Taken back: 2_t.sql" in said, said
     assert host.state == ({"apps": SECOND, "edge": FIRST}, "abc")
     code, said = host.roll_back({**FILES, **DOWN})
-    assert code == 0 and "Taken back: 2_t.sql" in said, said
+    assert code == 0 and "Taken back: 2_t.sql" in said and "changed=2 " in said, said
     assert said.index("[Go back to the release that served before]") < said.index("Run the down scripts]")
     assert host.state == ({"apps": FIRST, "edge": FIRST}, "ab")
 
