@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         except GroundworkError as error:
             raise AnsibleActionFail(str(error)) from error
         result: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=args, task_vars=task_vars or {})
-        return {**result, "findings": findings}
+        return {**result, "findings": [*findings, *result.get("findings", [])]}
 
     def _texts(self, folder: Path) -> dict[str, str]:
         return {file.name: self._text(file) for file in sorted(folder.glob("*.sql")) if file.is_file()}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # What may hide a semicolon: quoted text, quoted names, dollar quotes, comments, and the body of BEGIN ATOMIC … END.
 TOKEN = re.compile(
@@ -87,6 +87,30 @@ def first_tokens(statement: str, limit: int = 100) -> list[str]:
     if len(tokens) < limit:
         tokens.extend(statement[position:].split())
     return tokens
+
+
+def lex(statement: str) -> Iterator[tuple[str, int]]:
+    """Every token without comments, and its position from 0: words in lower case, quoted things as they stand, single
+    signs."""
+    position = 0
+    while position < len(statement):
+        match = TOKEN.search(statement, position)
+        until = match.start() if match else len(statement)
+        for offset in range(position, until):
+            if not statement[offset].isspace():
+                yield statement[offset], offset
+        if not match:
+            return
+        position = match.end()
+        kind = match.lastgroup if match.lastgroup != "tag" else "dollar"
+        if kind == "block_comment":
+            position = _comment_end(statement, match.start())
+        elif kind == "dollar":
+            closing = statement.find(match.group("dollar"), position)
+            position = len(statement) if closing < 0 else closing + len(match.group("dollar"))
+            yield statement[match.start() : position], match.start()
+        elif kind != "line_comment":
+            yield match.group().lower() if kind == "word" else match.group(), match.start()
 
 
 def is_made_of(text: str, statements: Sequence[str]) -> bool:

@@ -52,6 +52,16 @@ options:
         transaction. V(0) is the state before the first file.
       - Seeds are left out of a run with a target.
     type: str
+  before_deployment:
+    description:
+      - Take back what the run of this identifier has applied and what came after it, with the scripts in the folder
+        C(down), and apply nothing. Files that are not taken back are not judged.
+      - Versions that are newer than the first of these go too, whoever applied them.
+    type: str
+  deployment:
+    description: Identifier of the run, recorded with each migration that it applies. Identifiers sort by time.
+    type: str
+    default: ""
   allow_down:
     description: Consent to taking migrations back, which can destroy data.
     type: bool
@@ -76,6 +86,15 @@ options:
     type: str
     choices: ["off", warn, fail]
     default: "off"
+  contract:
+    description:
+      - Name statements of the pending files on which the version of the application that runs meanwhile would break, to
+        V(warn) of them or to V(fail) before anything is done. A dropped column is one, a new constraint another.
+      - A comment C(-- contract-ignore RULE) above a statement accepts it.
+      - Where nothing was applied yet no version runs, and nothing is looked for.
+    type: str
+    choices: ["off", warn, fail]
+    default: warn
   resume:
     description:
       - For a file that something else ran in part, its version and the number of the statement to go on with.
@@ -122,6 +141,12 @@ EXAMPLES = r"""
     lint: fail
     login_password_file: /etc/groundwork/secrets/postgres_password
 
+- name: Migrate, and refuse what the version that runs would break on
+  groundwork.supabase.migration:
+    path: supabase/migrations
+    contract: fail
+    login_password_file: /etc/groundwork/secrets/postgres_password
+
 - name: Go back to a version, with the scripts in supabase/migrations/down
   groundwork.supabase.migration:
     path: supabase/migrations
@@ -154,6 +179,10 @@ adopted:
   returned: always
   type: list
   elements: str
+deployment:
+  description: Newest run that migrations are recorded with, empty where there is none.
+  returned: with O(state=status)
+  type: str
 version:
   description: Newest version in the history before the run, null where there is none.
   returned: always
@@ -191,21 +220,30 @@ migrations:
     recorded_by:
       description: By which role.
       type: str
+    deployment:
+      description: The run that applied it, empty where that is not known.
+      type: str
 findings:
-  description: What squawk found in the pending files, with file, line, column, rule, level, message and help.
+  description:
+    - What squawk found in the pending files, with file, line, column, rule, level, message and help.
+    - In the same form, statements of the pending files on which the version that runs would break; and of those that
+      are taken back, statements on which the version before them breaks while they are there.
   returned: always
   type: list
   elements: dict
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.migrations import history as migration_history
+from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.contract import Break, find_breaks
 from ansible_collections.groundwork.supabase.plugins.module_utils.migrations.files import (
     History,
+    Migration,
     Seed,
     compare,
     read_migrations,
@@ -234,6 +272,7 @@ def read_wish(params: dict[str, Any]) -> Wish:
         downs=read_migrations(bundle.get("down_files", {})),
         seeds=[Seed(**seed) for seed in bundle.get("seeds", [])],
         target=params["target"],
+        before_deployment=params["before_deployment"],
         allow_down=params["allow_down"],
         include_all=params["include_all"],
         resume=resume,
@@ -247,11 +286,11 @@ def migrate(module: AnsibleModule) -> dict[str, Any]:
         return report_status(module, wish) if status else carry_out(module, wish)
     except Unreachable as error:
         # A dry run comes before the database exists as well: then every migration is still to come.
-        if not module.check_mode:
+        if not module.check_mode or wish.before_deployment is not None:
             raise
         module.warn(f"{error}; taken as a database that is not there yet")
         nothing = History()
-        return describe(wish, nothing, {}) if status else report(plan(wish, nothing), nothing)
+        return describe(wish, nothing, {}, []) if status else report(plan(wish, nothing), nothing, [])
 
 
 def carry_out(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
@@ -260,19 +299,44 @@ def carry_out(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
         session.lock()
         history = migration_history.read_history(connection, wish.migrations)
         todo = plan(wish, history)
+        breaks = judge(module, wish, history, [step.script for step in todo.up])
+        taken_back = {step.script.number for step in todo.down}
+        breaks += breaks_in(module, wish, history, [known for known in wish.migrations if known.number in taken_back])
         if not module.check_mode:
             if todo.adopted:
                 migration_history.adopt(connection, history, todo.adopted)
                 history = migration_history.read_history(connection, wish.migrations)
-            runner = Runner(session, todo, history)
+            runner = Runner(session, todo, history, module.params["deployment"])
             for step in todo.steps:
                 runner.run(step)
             for seed in todo.seeds:
                 runner.seed(seed)
-    return report(todo, history)
+    return report(todo, history, breaks)
 
 
-def report(todo: Plan, history: History) -> dict[str, Any]:
+def judge(module: AnsibleModule, wish: Wish, history: History, coming: Sequence[Migration]) -> list[Break]:
+    """Statements that break the version that runs; raises GroundworkError where they are to stop the run."""
+    breaks = breaks_in(module, wish, history, coming)
+    if breaks and module.params["contract"] == "fail":
+        remedy = (
+            'change the schema in two steps, put "-- contract-ignore RULE" above a statement that the running version '
+            "does not meet, or set contract to warn"
+        )
+        cause = "\n".join(["the version that runs would break on these statements:", *map(str, breaks)])
+        raise GroundworkError("migrations", cause, remedy)
+    for broken in breaks:
+        module.warn(str(broken))
+    return breaks
+
+
+def breaks_in(module: AnsibleModule, wish: Wish, history: History, coming: Sequence[Migration]) -> list[Break]:
+    if module.params["contract"] == "off":
+        return []
+    there = {int(version) for version in history.versions} - {migration.number for migration in coming}
+    return find_breaks(coming, [known for known in wish.migrations if known.number in there])
+
+
+def report(todo: Plan, history: History, breaks: Sequence[Break]) -> dict[str, Any]:
     taken_back = [step.script.file_name for step in todo.down]
     applied = [step.script.file_name for step in todo.up]
     seeded = [seed.file_name for seed in todo.seeds]
@@ -283,6 +347,7 @@ def report(todo: Plan, history: History) -> dict[str, Any]:
         "seeded": seeded,
         "adopted": [migration.version for migration in todo.adopted],
         "version": history.newest,
+        "findings": [broken.finding() for broken in breaks],
         "diff": {"before": lines(taken_back), "after": lines(applied + seeded)},
     }
 
@@ -294,18 +359,26 @@ def lines(names: list[str]) -> str:
 def report_status(module: AnsibleModule, wish: Wish) -> dict[str, Any]:
     with connect(module.params) as connection:
         history = migration_history.read_history(connection, wish.migrations)
-        return describe(wish, history, migration_history.read_notes(connection, history))
+        breaks = breaks_in(module, wish, history, pending_in(wish, history))
+        return describe(wish, history, migration_history.read_notes(connection, history), breaks)
 
 
-def describe(wish: Wish, history: History, notes: dict[str, tuple[str, str]]) -> dict[str, Any]:
+def pending_in(wish: Wish, history: History) -> list[Migration]:
+    entries = [entry for entry in compare(wish.migrations, history) if entry.state in ("pending", "late", "partial")]
+    return [entry.migration for entry in entries if entry.migration]
+
+
+def describe(
+    wish: Wish, history: History, notes: dict[str, tuple[str, str]], breaks: Sequence[Break]
+) -> dict[str, Any]:
     entries = compare(wish.migrations, history)
-    todo = [entry.migration for entry in entries if entry.state in ("pending", "late", "partial")]
     seeds = [seed.file_name for seed in wish.seeds if history.seeds.get(seed.file_name) != seed.checksum]
     rows = []
     for entry in entries:
         at, by = notes.get(entry.version, (None, None))
         file_name = entry.migration.file_name if entry.migration else None
         row = {"version": entry.version, "file": file_name, "state": entry.state}
+        row["deployment"] = history.deployments.get(entry.version, "")
         rows.append({**row, "recorded_at": at, "recorded_by": by})
     return {
         "changed": False,
@@ -314,7 +387,9 @@ def describe(wish: Wish, history: History, notes: dict[str, tuple[str, str]]) ->
         "seeded": [],
         "adopted": [],
         "version": history.newest,
-        "pending": [migration.file_name for migration in todo if migration],
+        "deployment": max(history.deployments.values(), default=""),
+        "findings": [broken.finding() for broken in breaks],
+        "pending": [migration.file_name for migration in pending_in(wish, history)],
         "pending_seeds": seeds,
         "migrations": rows,
     }
@@ -326,16 +401,20 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["latest", "status"], "default": "latest"},
             "target": {"type": "str"},
+            "before_deployment": {"type": "str"},
+            "deployment": {"type": "str", "default": ""},
             "allow_down": {"type": "bool", "default": False},
             "include_all": {"type": "bool", "default": False},
             "seeds": {"type": "list", "elements": "path", "default": []},
             "lint": {"type": "str", "choices": ["off", "warn", "fail"], "default": "off"},
+            "contract": {"type": "str", "choices": ["off", "warn", "fail"], "default": "warn"},
             "resume": {"type": "dict", "default": {}},
             "lock_retries": {"type": "int", "default": 5},
             "bundle": {"type": "str", "no_log": True},
             **LOCK_ARGUMENTS,
             **LOGIN_ARGUMENTS,
         },
+        mutually_exclusive=[("target", "before_deployment")],
         supports_check_mode=True,
     )
     try:

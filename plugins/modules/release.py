@@ -94,7 +94,11 @@ options:
     type: int
     default: 5
   deployment:
-    description: Identifier of the run, the same for every unit that it deploys. A rollback without a name goes by it.
+    description:
+      - Identifier of the run, the same for every unit that it deploys. A rollback without a name goes by it.
+        Identifiers sort by time.
+      - With O(state=rolled_back), the newest run that migrated the database, see M(groundwork.supabase.migration). One
+        that is newer than what any unit has is the newest deployment, and no unit is taken back.
     type: str
     default: ""
   commit:
@@ -151,6 +155,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+deployment:
+  description: The first of the deployments that are taken back, empty where none is.
+  returned: with O(state=rolled_back)
+  type: str
 units:
   description: One entry for each unit that was looked at or changed.
   returned: always
@@ -238,8 +246,11 @@ def difference(name: str, before: str, after: str) -> dict[str, str]:
     return {"before_header": name, "after_header": name, "before": before, "after": after}
 
 
-def units_to_roll_back(root: str, name: str | None, release: str | None) -> list[str]:
-    """The named unit, those that have the named release, or those that the newest deployment changed."""
+def units_to_roll_back(root: str, name: str | None, release: str | None, migrated: str) -> list[str]:
+    """The named unit, those that have the named release, or those that the newest deployment changed.
+
+    migrated: the newest deployment that changed the database, which may have changed no unit.
+    """
     folders = {unit: ReleaseFolder(root, unit) for unit in ([name] if name else units_below(root))}
     if name is not None:
         return [name]
@@ -247,22 +258,24 @@ def units_to_roll_back(root: str, name: str | None, release: str | None) -> list
         return [unit for unit, folder in folders.items() if release in folder.names()]
     # A unit's first release has nothing before it to go back to, and the others must not wait for it.
     histories = {unit: folder.history() for unit, folder in folders.items()}
-    newest = deployed_last({unit: history.activations[-1] for unit, history in histories.items()})
+    newest = deployed_last({unit: history.activations[-1] for unit, history in histories.items()}, migrated)
     return [unit for unit in newest if histories[unit].previous()] or newest
 
 
 def rolled_back(module: AnsibleModule) -> dict[str, Any]:
-    root, name, release = (module.params[key] for key in ("root", "name", "release"))
+    root, name, release, migrated = (module.params[key] for key in ("root", "name", "release", "deployment"))
     with contextlib.ExitStack() as locks:
         for unit in [] if module.check_mode else ([name] if name else units_below(root)):
             locks.enter_context(ReleaseFolder(root, unit).lock(module.params["timeout"]))
-        units = units_to_roll_back(root, name, release)
-        if not units:
+        units = units_to_roll_back(root, name, release, migrated)
+        if not units and (release or not migrated):
             cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
             raise GroundworkError("rollback", cause, "list the releases with release_info")
         # Every unit's target is known before the first one is touched.
         hosts = [deployer(module, unit) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
+        taken_back = [host.folder.history().following(target) for host, target, _current in targets]
+        deployments = [activation.deployment for activation in taken_back if activation]
         for host, target, _current in [] if module.check_mode else targets:
             host.roll_back(target)
     return {
@@ -272,6 +285,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
             for host, target, current in targets
             if target != current
         ],
+        "deployment": min(deployments, default="" if units else migrated),
         "units": [{"name": host.folder.unit, "current": to, "previous": current} for host, to, current in targets],
     }
 

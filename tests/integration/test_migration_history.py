@@ -246,3 +246,26 @@ def run_text(database):
     """The text of the first migration, as the history has it."""
     ((statements,),) = database.query("select statements from supabase_migrations.schema_migrations")
     return ";\n".join(statements)
+
+
+def test_a_deployment_is_taken_back_with_what_came_after_it(run, database, project):
+    """Of three runs, on tables that were made before runs were recorded."""
+    run("migration", {**project({"1_t.sql": THREE["1_t.sql"]}), **database.login})
+    database.query("alter table supabase_migrations.groundwork_migrations drop column deployment")
+    for number in (2, 3):
+        files = {name: text for name, text in THREE.items() if int(name[0]) <= number}
+        run("migration", {**project(files), **database.login, "deployment": f"run-{number}"})
+    status = run("migration", {**project(THREE), **database.login, "state": "status"}).result
+    assert status["deployment"] == "run-3"
+    assert [row["deployment"] for row in status["migrations"]] == ["", "run-2", "run-3"]
+
+    back = {**database.login, "before_deployment": "run-2", "allow_down": True}
+    refused = run("migration", {**project({**THREE, "down/3_t.sql": DOWN["down/3_t.sql"]}), **back})
+    assert "migration 2_t.sql: it came with deployment run-2 or after it and has no down script" in refused.error
+    assert database.has("t3")
+    planned = run("migration", {**project({**THREE, **DOWN}), **back}, "--check")
+    assert planned.result["taken_back"] == ["3_t.sql", "2_t.sql"] and database.has("t3")
+    done = run("migration", {**project({**THREE, **DOWN}), **back})
+    assert done.changed and done.result["taken_back"] == ["3_t.sql", "2_t.sql"]
+    assert [database.has(table) for table in ("t1", "t2", "t3")] == [True, False, False]
+    assert not run("migration", {**project({**THREE, **DOWN}), **back}).changed

@@ -45,11 +45,14 @@ class Script:
         return hashlib.sha256("\0".join(self.statements[:count]).encode()).hexdigest()
 
     def place(self, number: int, position: int | None) -> str:
-        """Line and column, from 1, of a position (characters from 1) in a statement (from 0), as an editor has them."""
-        offset = self.spans[number][0] + (position or 1) - 1
-        line = self.text.count("\n", 0, offset) + 1
-        column = offset - self.text.rfind("\n", 0, offset)
+        """Line and column of a position (characters from 1) in a statement (from 0), for a person."""
+        line, column = self.line_and_column(number, (position or 1) - 1)
         return f"line {line}, column {column}" if position else f"line {line}"
+
+    def line_and_column(self, number: int, offset: int) -> tuple[int, int]:
+        """Line and column, from 1 as an editor has them, of an offset (characters from 0) in a statement (from 0)."""
+        start = self.spans[number][0] + offset
+        return self.text.count("\n", 0, start) + 1, start - self.text.rfind("\n", 0, start)
 
     def faults(self) -> list[Fault]:
         """Everything in the text that keeps it from being run."""
@@ -104,12 +107,14 @@ class History:
     """What the database says.
 
     statements: only of versions whose checksum does not decide; None where nobody wrote them down.
+    deployments: by version, the run that applied it, where that is known. Identifiers of runs sort by time.
     up, down: progress of scripts that were broken off. tables: those of ours and the CLI's that exist, with columns.
     """
 
     versions: tuple[str, ...] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
     statements: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    deployments: Mapping[str, str] = field(default_factory=dict)
     up: Mapping[str, Progress] = field(default_factory=dict)
     down: Mapping[str, Progress] = field(default_factory=dict)
     seeds: Mapping[str, str] = field(default_factory=dict)

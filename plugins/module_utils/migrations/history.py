@@ -33,6 +33,7 @@ READ = {
         from supabase_migrations.groundwork_progress""",
     "seed_files": "select path, hash from supabase_migrations.seed_files",
 }
+DEPLOYMENTS = "select version, deployment from supabase_migrations.groundwork_migrations where deployment <> ''"
 STATEMENTS = "select version, statements from supabase_migrations.schema_migrations where version = any (%s)"
 NOTES = """
 select version, date_trunc('second', recorded_at)::text, recorded_by from supabase_migrations.groundwork_migrations
@@ -44,24 +45,30 @@ CREATE = {
         (version text not null primary key, statements text[], name text)""",
     "groundwork_migrations": """create table supabase_migrations.groundwork_migrations
         (version text not null primary key, sha256 text not null, recorded_at timestamptz not null default now(),
-        recorded_by text not null default session_user, duration_ms bigint)""",
+        recorded_by text not null default session_user, duration_ms bigint, deployment text not null default '')""",
     "groundwork_progress": """create table supabase_migrations.groundwork_progress
         (version text not null, direction text not null, done int not null, sha256 text not null,
         started boolean not null, primary key (version, direction))""",
     "seed_files": "create table supabase_migrations.seed_files (path text not null primary key, hash text not null)",
 }
-# Columns that the CLI's first releases did not have.
+# Columns that the first releases, the CLI's and ours, did not have.
 ADD_COLUMN = {
-    "statements": "alter table supabase_migrations.schema_migrations add column statements text[]",
-    "name": "alter table supabase_migrations.schema_migrations add column name text",
+    "schema_migrations": {
+        "statements": "alter table supabase_migrations.schema_migrations add column statements text[]",
+        "name": "alter table supabase_migrations.schema_migrations add column name text",
+    },
+    "groundwork_migrations": {
+        "deployment": """alter table supabase_migrations.groundwork_migrations
+            add column deployment text not null default ''""",
+    },
 }
 
 RECORD = "insert into supabase_migrations.schema_migrations (version, statements, name) values ({}, {}, {})"
 CHECKSUM = """
-insert into supabase_migrations.groundwork_migrations (version, sha256, duration_ms)
-values ({}, {}, {} + extract(epoch from clock_timestamp() - now()) * 1000)
+insert into supabase_migrations.groundwork_migrations (version, sha256, deployment, duration_ms)
+values ({}, {}, {}, {} + extract(epoch from clock_timestamp() - now()) * 1000)
 on conflict (version) do update set sha256 = excluded.sha256, recorded_at = excluded.recorded_at,
-  recorded_by = excluded.recorded_by, duration_ms = excluded.duration_ms
+  recorded_by = excluded.recorded_by, deployment = excluded.deployment, duration_ms = excluded.duration_ms
 """
 ADOPT = """
 insert into supabase_migrations.groundwork_migrations (version, sha256) select * from unnest(%s::text[], %s::text[])
@@ -82,7 +89,7 @@ on conflict (path) do update set hash = excluded.hash
 
 
 def read_history(connection: psycopg.Connection[Any], migrations: Sequence[Migration]) -> History:
-    """What the database says of these migrations and of all others that it knows; at most seven queries.
+    """What the database says of these migrations and of all others that it knows; at most eight queries.
 
     Raises GroundworkError where it must not be read.
     """
@@ -107,13 +114,15 @@ def _read_history(connection: psycopg.Connection[Any], migrations: Sequence[Migr
         versions = tuple(row[0] for row in rows("schema_migrations"))
         checksums = dict(rows("groundwork_migrations"))
         statements = _statements(connection, migrations, versions, checksums, tables)
+        has_deployments = "deployment" in tables.get("groundwork_migrations", ())
+        deployments = dict(connection.execute(DEPLOYMENTS).fetchall() if has_deployments else ())
         progress = rows("groundwork_progress")
         seeds = dict(rows("seed_files"))
     up, down = (
         {version: Progress(*rest) for version, way, *rest in progress if way == direction}
         for direction in ("up", "down")
     )
-    return History(versions, checksums, statements, up, down, seeds, tables)
+    return History(versions, checksums, statements, deployments, up, down, seeds, tables)
 
 
 def _statements(
@@ -168,17 +177,22 @@ def creation(history: History, names: Sequence[str]) -> list[bytes]:
     missing = [name for name in names if name not in history.tables]
     statements = [CREATE_SCHEMA] if missing and not history.tables else []
     statements += [CREATE[name] for name in missing]
-    columns = history.tables.get("schema_migrations")
-    if columns and "schema_migrations" in names:
-        statements += [statement for column, statement in ADD_COLUMN.items() if column not in columns]
+    for name in names:
+        columns = history.tables.get(name, frozenset())
+        if columns:
+            statements += [add for column, add in ADD_COLUMN.get(name, {}).items() if column not in columns]
     return [statement.encode() for statement in statements]
 
 
 class Records:
-    """Statements that record what happened, each as bytes to send together with what it records."""
+    """Statements that record what happened, each as bytes to send together with what it records.
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    deployment: identifier of the run, empty where it has none.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], deployment: str) -> None:
         self._connection = connection
+        self._deployment = deployment
 
     def _compose(self, text: Any, *values: Any) -> bytes:
         from psycopg import sql
@@ -194,7 +208,7 @@ class Records:
         """milliseconds: what was spent before the transaction that this is part of."""
         return [
             self._compose(RECORD, version, list(migration.statements), migration.name),
-            self._compose(CHECKSUM, version, migration.sha256, milliseconds),
+            self._compose(CHECKSUM, version, migration.sha256, self._deployment, milliseconds),
         ]
 
     def taken_back(self, version: str) -> list[bytes]:

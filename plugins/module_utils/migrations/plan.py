@@ -32,6 +32,7 @@ class Wish:
     """What was asked for.
 
     target: the version to end at, "0" for before the first, None for the newest file.
+    before_deployment: the run whose migrations are taken back, and those of later ones; nothing is applied then.
     resume: version to the number, from 1, of the statement to go on with where something else ran the ones before it.
     """
 
@@ -39,9 +40,17 @@ class Wish:
     downs: Sequence[Migration] = ()
     seeds: Sequence[Seed] = ()
     target: str | None = None
+    before_deployment: str | None = None
     allow_down: bool = False
     include_all: bool = False
     resume: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def beyond(self) -> str:
+        """Why something goes back, for a person."""
+        if self.before_deployment is None:
+            return f"is newer than the target {self.target}"
+        return f"came with deployment {self.before_deployment} or after it"
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class Plan:
 def plan(wish: Wish, history: History) -> Plan:
     """Raises Faults with everything that stands in the way, before anything is done."""
     entries = compare(wish.migrations, history)
+    if wish.before_deployment is not None:
+        # Who goes back in a hurry is not held up by what is wrong with other files.
+        down, faults = _plan_down(wish, history, _brought_since(wish.before_deployment, entries, history))
+        Faults.raise_all([*_broken_off_downs(history, down), *faults])
+        return Plan(tuple(down), (), (), ())
     end = _end(wish, entries)
     kept = [entry for entry in entries if end is None or int(entry.version) <= end]
     beyond = [entry for entry in entries if end is not None and int(entry.version) > end]
@@ -97,6 +111,12 @@ def _end(wish: Wish, entries: Sequence[Entry]) -> int | None:
     raise Faults([Fault(f"target {wish.target}", "no migration has this version", remedy)])
 
 
+def _brought_since(deployment: str, entries: Sequence[Entry], history: History) -> list[Entry]:
+    """What that deployment and later ones applied, and every version above, whoever applied it."""
+    brought = [int(version) for version, by in history.deployments.items() if by >= deployment]
+    return [entry for entry in entries if brought and int(entry.version) >= min(brought)]
+
+
 def _plan_down(wish: Wish, history: History, beyond: Sequence[Entry]) -> tuple[list[Step], list[Fault]]:
     scripts = {script.number: script for script in wish.downs}
     steps: list[Step] = []
@@ -109,7 +129,7 @@ def _plan_down(wish: Wish, history: History, beyond: Sequence[Entry]) -> tuple[l
             continue
         script = scripts.get(int(entry.version))
         if not script:
-            cause = f"it is newer than the target {wish.target} and has no down script"
+            cause = f"it {wish.beyond} and has no down script"
             file_name = entry.migration.file_name if entry.migration else f"{entry.version}_NAME.sql"
             faults.append(Fault(entry.label, cause, f"write down/{file_name}"))
             continue
@@ -117,8 +137,9 @@ def _plan_down(wish: Wish, history: History, beyond: Sequence[Entry]) -> tuple[l
         faults += script.faults() + _progress_faults(script, progress)
         steps.append(Step(script, entry.version, down=True, progress=progress))
     if steps and not wish.allow_down:
+        name = f"target {wish.target}" if wish.before_deployment is None else f"deployment {wish.before_deployment}"
         cause = f"{len(steps)} newer migrations would be taken back, which can destroy data"
-        faults.append(Fault(f"target {wish.target}", cause, "take a backup and set allow_down to consent"))
+        faults.append(Fault(name, cause, "take a backup and set allow_down to consent"))
     return steps, faults
 
 

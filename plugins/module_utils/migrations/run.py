@@ -69,11 +69,11 @@ class FoundIndex:
 
 
 class Runner:
-    """One run over one connection. tables: those that are still to be made, by the first transaction."""
+    """One run over one connection, of the deployment of that identifier, which may be empty."""
 
-    def __init__(self, session: Session, plan: Plan, history: History) -> None:
+    def __init__(self, session: Session, plan: Plan, history: History, deployment: str) -> None:
         self._session = session
-        self._records = Records(session.connection)
+        self._records = Records(session.connection, deployment)
         tables = ["schema_migrations", "groundwork_migrations"] if plan.steps else []
         if any(_tracked(step) for step in plan.steps):
             tables.append("groundwork_progress")

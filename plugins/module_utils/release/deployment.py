@@ -161,7 +161,8 @@ class Deployer:
         self._switch(self.folder.unit, target, current)
         back = history.taken_back_to(target)
         if not back.activations or back.activations[-1].release != target:
-            back = history.activate(Activation(target, target, utc_now().isoformat()))
+            now = utc_now()
+            back = history.activate(Activation(target, f"{now:%Y%m%dT%H%M%SZ}", now.isoformat()))
         self.folder.make_current(back)
         return Outcome(True, target, current)
 
@@ -257,10 +258,15 @@ def _state(container: Container) -> str:
     return f"{words} ({container.probe.splitlines()[-1][:200]})" if container.probe else words
 
 
-def deployed_last(current: Mapping[str, Activation | None]) -> list[str]:
-    """Units whose current release came with the newest deployment: what a rollback without arguments takes back."""
+def deployed_last(current: Mapping[str, Activation | None], migrated: str = "") -> list[str]:
+    """Units whose current release came with the newest deployment: what a rollback without arguments takes back.
+
+    migrated: the newest deployment that migrated the database; where it is newer than that of any unit, there are none.
+    """
     active = {unit: activation for unit, activation in current.items() if activation is not None}
     if not active:
         return []
     newest = max(active.values(), key=lambda activation: activation.at).deployment
+    if newest < migrated:
+        return []
     return sorted(unit for unit, activation in active.items() if activation.deployment == newest)

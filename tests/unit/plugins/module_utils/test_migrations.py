@@ -115,6 +115,42 @@ def test_going_down_names_all_that_is_missing():
     assert "1_a.sql: it is newer" not in str(error.value)
 
 
+def test_going_back_before_a_deployment_takes_what_it_and_later_ones_brought():
+    history = recorded("1", "2", "3", deployments={"1": "20260101", "2": "20260102", "3": "20260103"})
+    for deployment, versions in (
+        ("20260104", []),
+        ("20260103", ["3"]),
+        ("20260102", ["3", "2"]),
+        ("20260101T", ["3", "2"]),
+    ):
+        back = plan(Wish(THREE, DOWN, before_deployment=deployment, allow_down=True), history)
+        assert ([step.version for step in back.steps], back.adopted) == (versions, ())
+
+
+def test_what_somebody_else_applied_above_it_goes_back_too():
+    history = recorded("1", "2", "3", deployments={"1": "20260101", "2": "20260102"})
+    back = plan(Wish(THREE, DOWN, before_deployment="20260102", allow_down=True), history)
+    assert [step.version for step in back.down] == ["3", "2"]
+
+
+def test_going_back_before_a_deployment_judges_only_what_goes_back():
+    files = {**FILES, "1_a.sql": "edited", "02_late.sql": "begin", "4_new.sql": "create table d ()"}
+    del files["2_b.sql"]
+    history = recorded("1", "3", deployments={"3": "run"}, statements={"1": ["create table a ()"]})
+    back = plan(Wish(read_migrations(files), DOWN, before_deployment="run", allow_down=True), history)
+    assert [step.version for step in back.steps] == ["3"]
+
+
+def test_going_back_before_a_deployment_names_what_has_no_down_script():
+    history = recorded("1", "2", "3", deployments={"2": "run", "3": "run"})
+    with pytest.raises(GroundworkError) as error:
+        plan(Wish(THREE, DOWN[2:], before_deployment="run"), history)
+    assert "migration 2_b.sql: it came with deployment run or after it and has no down script; write" in str(
+        error.value
+    )
+    assert "deployment run: 1 newer migrations would be taken back" in str(error.value)
+
+
 def test_going_down_past_a_file_that_is_lost_needs_only_its_down_script():
     history = recorded("1", "2", "3", "4")
     script = read_migrations({"4_d.sql": "drop table d"})
