@@ -173,7 +173,7 @@ def test_a_moment_comes_back_over_the_live_database(backed_up, play, node1, node
     ("what", "found"),
     [
         ("config", "etc/groundwork/secrets/secret_key"),
-        ("redis", "var/lib/docker/volumes/supabase_redis-data/_data/dump.rdb"),
+        ("redis", "var/lib/docker/volumes/supabase_redis-data/_data/appendonlydir"),
         ("volumes", "var/lib/docker/volumes/edge_caddy-data/_data"),
     ],
 )

@@ -156,7 +156,7 @@ def test_an_answer_is_used_and_its_default_is_the_playbooks(template: str, varia
         assert all(f"'{choice}'" in text for choice in question.get("choices", []))
     if question["required"] and question["default"] == "":
         return
-    fallbacks = set(re.findall(rf"\b{variable} \| default\(([^()]*)\)", text)) - {"omit", "omit, true"}
+    fallbacks = set(re.findall(rf"(?<![.\w]){variable} \| default\(([^()]*)\)", text)) - {"omit", "omit, true"}
     if not fallbacks:
         # Left out, it is what the option says, from which the question has its default.
         assert question["default"] == "" or survey.documented(entry["of"])["default"] == entry.get(
@@ -166,7 +166,7 @@ def test_an_answer_is_used_and_its_default_is_the_playbooks(template: str, varia
         spoken = {str(text.split(",")[0]).strip("'") for text in fallbacks}
         assert spoken == {str(question["default"])}
     if question["default"] == "":
-        empty = re.findall(rf"\b{variable} \| default\((?:''|omit)(?:, true)?\)", text)
+        empty = re.findall(rf"(?<![.\w]){variable} \| default\((?:''|omit)(?:, true)?\)", text)
         assert empty and all(one.endswith(", true)") for one in empty), (
             "AWX passes nothing or an empty text for a blank"
         )
