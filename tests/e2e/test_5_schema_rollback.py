@@ -136,4 +136,4 @@ def test_afterwards_all_is_as_declared(play):
 
 
 def test_a_word_that_is_not_keep_is_refused(play):
-    assert "and can be keep" in play("rollback.yml", "-e", "schema=kepe", expect=2).output
+    assert "it can only be keep" in play("rollback.yml", "-e", "schema=kepe", expect=2).output
