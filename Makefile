@@ -53,7 +53,7 @@ molecule: lab ## on fresh servers, check, converge, idempotence, verify: role ha
 	@scripts/with-docker scripts/molecule
 
 e2e: tools ## what the platform promises, against the lab (after make demo or make molecule; THOROUGH=1: hours)
-	@scripts/with-docker scripts/pytest tests/e2e --durations 25 --durations-min 20
+	@scripts/with-docker scripts/pytest tests/e2e --durations 40 --durations-min 10
 
 dr alerts: export THOROUGH = 1
 dr: tools ## restores and faults: many seconds of the window, over the live database, a lost host (after make demo)

@@ -7,7 +7,7 @@ import shlex
 import shutil
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, thorough
 
 WHOAMI = "https://api.lab.test/rest/v1/rpc/whoami"
 EXAMPLE = ROOT / "examples" / "tenant-app" / "supabase"
@@ -126,6 +126,7 @@ def test_without_a_down_script_nothing_is_done_and_the_code_can_go_alone(project
     assert (query(COLUMN), query(VERSIONS), served()) == ("f", "0", before)
 
 
+@thorough
 def test_where_the_former_code_breaks_on_the_schema_that_goes_back_first(project, query, served):
     before = served()
     project.write(DROP_CHECK, ADD_CHECK)
@@ -136,10 +137,6 @@ def test_where_the_former_code_breaks_on_the_schema_that_goes_back_first(project
     done = project.roll_back()
     assert done.output.index("Run the down scripts]") < done.output.index("[Go back to the release that served before]")
     assert (query(CHECK), query(VERSIONS), served()) == ("t", "0", before)
-
-
-def test_afterwards_all_is_as_declared(play):
-    assert play("site.yml", "--tags", "stack,database").changed == 0
 
 
 def test_a_word_that_is_not_keep_is_refused(play):

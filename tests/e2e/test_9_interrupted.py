@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import kill_play, started
+from conftest import kill_play, started, thorough
 
 # Text in the output after which the run is killed.
 MOMENTS = {
@@ -12,13 +12,14 @@ MOMENTS = {
     "after the stack role": "TASK [groundwork.supabase.database :",
     "after the database role": "TASK [groundwork.supabase.caddy :",
 }
-
-
+ALWAYS = ("while the engine is installed", "while services are pulled and started")
 # The engine too, unlike in most tests.
 SITE = ("site.yml", "--skip-tags", "hardening,backup,monitoring")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(moment, marks=[] if moment in ALWAYS else [thorough]) for moment in MOMENTS]
+)
 def test_a_killed_run_is_followed_by_one_that_converges(moment, play, node1):
     if moment == "while the engine is installed":
         play("playbooks/lab.yml", "-e", "lab_rebuild=node1")
