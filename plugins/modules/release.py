@@ -256,10 +256,10 @@ def units_to_roll_back(root: str, name: str | None, release: str | None, migrate
         return [name]
     if release is not None:
         return [unit for unit, folder in folders.items() if release in folder.names()]
-    # A unit's first release has nothing before it to go back to, and the others must not wait for it.
     histories = {unit: folder.history() for unit, folder in folders.items()}
-    newest = deployed_last({unit: history.activations[-1] for unit, history in histories.items()}, migrated)
-    return [unit for unit in newest if histories[unit].previous()] or newest
+    # A unit's first release has nothing before it to go back to, and the others must not wait for it.
+    able = {unit: history for unit, history in histories.items() if history.previous()} or histories
+    return deployed_last({unit: history.activations[-1] for unit, history in able.items()}, migrated)
 
 
 def rolled_back(module: AnsibleModule) -> dict[str, Any]:
@@ -274,10 +274,13 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
         # Every unit's target is known before the first one is touched.
         hosts = [deployer(module, unit) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
-        taken_back = [host.folder.history().following(target) for host, target, _current in targets]
-        deployments = [activation.deployment for activation in taken_back if activation]
-        for host, target, _current in [] if module.check_mode else targets:
-            host.roll_back(target)
+        taken_back = [] if release else [host.folder.history().activations[-1].deployment for host in hosts]
+        if not module.check_mode:
+            # An image that is not to be had stops this before the first unit has gone back.
+            for host, target, _current in targets:
+                host.fetch(target)
+            for host, target, _current in targets:
+                host.roll_back(target)
     return {
         "changed": any(target != current for _host, target, current in targets),
         "diff": [
@@ -285,7 +288,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
             for host, target, current in targets
             if target != current
         ],
-        "deployment": min(deployments, default="" if units else migrated),
+        "deployment": min(taken_back, default="" if units else migrated),
         "units": [{"name": host.folder.unit, "current": to, "previous": current} for host, to, current in targets],
     }
 

@@ -170,6 +170,8 @@ def test_a_restore_over_a_dead_database_that_is_interrupted_is_brought_to_its_en
     restore = ("playbooks/restore.yml", "-e", target, "-e", "over=node1")
     # The worst moment: the live database has gone from its place, and nothing is there yet.
     kill_play("Restore | Put the restored database into its place", 0, *restore)
+    other = play("playbooks/restore.yml", "-e", "target_time=2026-01-01T00:00:00Z", "-e", "over=node1", expect=2)
+    assert "was cut short" in " ".join(other.output.split())
     play(*restore)
     assert live(node1, "select string_agg(id::text, ',') from groundwork_backup.rows") == "1"
     live(node1, "drop table groundwork_backup.rows")

@@ -127,13 +127,41 @@ def test_the_newest_deployment_may_have_migrated_only_or_not_at_all(host):
     assert host.state == ({"apps": FIRST, "edge": FIRST}, "ab")
 
 
-def test_a_named_release_takes_back_what_came_after_it(host):
+def test_a_named_release_takes_nothing_from_under_the_others(host):
     host.deploy(FIRST, "apps", files={"1_t.sql": FILES["1_t.sql"]})
     host.deploy(SECOND, "apps", "edge")
     host.deploy(THIRD, "apps", "edge", files=FILES)
     code, said = host.roll_back({**FILES, **DOWN}, release=f"{FIRST[:15]}Z-apps")
-    assert code == 0, said
-    assert host.state == ({"apps": FIRST, "edge": THIRD}, "ab")
+    assert code == 0 and "The schema is as it was." in said, said
+    assert host.state == ({"apps": FIRST, "edge": THIRD}, "abc")
+
+
+def test_a_deployment_that_is_too_old_stays(host):
+    host.deploy(FIRST, "apps", files={"1_t.sql": FILES["1_t.sql"]})
+    host.deploy(SECOND, "apps", files=FILES)
+    code, said = host.roll_back({**FILES, **DOWN}, max_age=3600)
+    assert code == 2 and "more than 3600 seconds ago" in said and host.state == ({"apps": SECOND}, "abc"), said
+    assert host.roll_back({**FILES, **DOWN}, max_age=10**9)[0] == 0
+    assert host.state == ({"apps": FIRST}, "ab")
+
+
+def test_a_first_release_holds_nothing_up(host):
+    host.deploy(FIRST, "edge", files={"1_t.sql": FILES["1_t.sql"]})
+    host.deploy(SECOND, "edge")
+    host.deploy(THIRD, "edge", "apps", files=FILES)
+    assert host.roll_back({**FILES, **DOWN})[0] == 0
+    assert host.state == ({"apps": THIRD, "edge": SECOND}, "ab")
+    assert host.roll_back({**FILES, **DOWN})[0] == 0
+    assert host.state == ({"apps": THIRD, "edge": FIRST}, "ab")
+
+
+def test_a_migration_that_was_repaired_away_is_no_deployment(host, database):
+    host.deploy(FIRST, "apps", files={"1_t.sql": FILES["1_t.sql"]})
+    host.deploy(SECOND, "apps")
+    host.deploy(THIRD, files=FILES)
+    database.query("delete from supabase_migrations.schema_migrations where version = '2'")
+    assert host.roll_back({"1_t.sql": FILES["1_t.sql"]})[0] == 0
+    assert host.state == ({"apps": FIRST}, "abc")
 
 
 def test_a_database_that_does_not_answer_stops_all_but_the_code(host):

@@ -33,7 +33,11 @@ READ = {
         from supabase_migrations.groundwork_progress""",
     "seed_files": "select path, hash from supabase_migrations.seed_files",
 }
-DEPLOYMENTS = "select version, deployment from supabase_migrations.groundwork_migrations where deployment <> ''"
+# What the CLI repaired away is in ours still.
+DEPLOYMENTS = """
+select version, deployment from supabase_migrations.groundwork_migrations
+join supabase_migrations.schema_migrations using (version) where deployment <> ''
+"""
 STATEMENTS = "select version, statements from supabase_migrations.schema_migrations where version = any (%s)"
 NOTES = """
 select version, date_trunc('second', recorded_at)::text, recorded_by from supabase_migrations.groundwork_migrations
@@ -114,7 +118,7 @@ def _read_history(connection: psycopg.Connection[Any], migrations: Sequence[Migr
         versions = tuple(row[0] for row in rows("schema_migrations"))
         checksums = dict(rows("groundwork_migrations"))
         statements = _statements(connection, migrations, versions, checksums, tables)
-        has_deployments = "deployment" in tables.get("groundwork_migrations", ())
+        has_deployments = "deployment" in tables.get("groundwork_migrations", ()) and "schema_migrations" in tables
         deployments = dict(connection.execute(DEPLOYMENTS).fetchall() if has_deployments else ())
         progress = rows("groundwork_progress")
         seeds = dict(rows("seed_files"))

@@ -152,12 +152,15 @@ class Deployer:
             remedy = f"deploy its commit {manifest.commit or 'again'}, which puts the present ones in"
             raise GroundworkError(f"release {manifest.name} of {self.folder.unit}", cause, remedy)
 
+    def fetch(self, target: str) -> None:
+        """Have the images of a release here. Raises where one is not to be had."""
+        self.engine.pull_missing(self.folder.manifest(target).images.values())
+
     def roll_back(self, target: str) -> Outcome:
         """Make an earlier release current again, judged by health like any other."""
         history, current = self.folder.history(), self.folder.current()
         if target == current:
             return Outcome(False, current, history.previous())
-        self.engine.pull_missing(self.folder.manifest(target).images.values())
         self._switch(self.folder.unit, target, current)
         back = history.taken_back_to(target)
         if not back.activations or back.activations[-1].release != target:

@@ -75,13 +75,6 @@ class History:
                 return History(self.activations[: index + 1])
         return self
 
-    def following(self, release: str) -> Activation | None:
-        """What a rollback to that release takes back first."""
-        for index in range(len(self.activations) - 1, 0, -1):
-            if self.activations[index - 1].release == release:
-                return self.activations[index]
-        return None
-
     def previous(self) -> str | None:
         """Release that served before the current one."""
         return self.activations[-2].release if len(self.activations) > 1 else None

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-# Answers as `ansible` does with results as YAML, with the checksum that the file `histories` has for each host.
+# Answers as `ansible` does for a command, with the release that the file `serving` has for each host.
 ANSIBLE = """#!/bin/sh
-while read -r host checksum; do
-    printf '%s | SUCCESS => \\n    files:\\n    -   atime: %s\\n        checksum: %s\\n' "$host" $$ "$checksum"
-done <histories
+while read -r host release; do
+    printf '%s | CHANGED | rc=0 >>\\n/opt/groundwork/supabase/releases/%s\\n' "$host" "$release"
+done <serving
 """
 PLAYBOOK = """#!/bin/sh
 echo "$@" >>calls
 case $1 in
-    site.yml) [ ! -e deployed ] || cp deployed histories; exit "$SITE" ;;
+    site.yml) [ ! -e deployed ] || cp deployed serving; exit "$SITE" ;;
     rollback.yml) exit "$ROLLBACK" ;;
     *) [ "$(grep -c verify calls)" -gt 1 ] || exit "$VERIFY" ;;
 esac
@@ -39,7 +39,7 @@ class Deployed:
 
 @pytest.fixture
 def deploy(tmp_path: Path):
-    """Run it on hosts with these histories: before, and after site.yml. The statuses are those of the playbooks."""
+    """Run it on hosts with these releases: before, and after site.yml. The statuses are those of the playbooks."""
     for name in ("deploy", "step"):
         (tmp_path / "scripts").mkdir(exist_ok=True)
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts" / name)
@@ -50,8 +50,8 @@ def deploy(tmp_path: Path):
         (programs / name).chmod(0o755)
 
     def run(before: dict[str, str], after: dict[str, str], site: int = 0, verify: int = 0, rollback: int = 0):
-        for name, hosts in (("histories", before), ("deployed", after)):
-            (tmp_path / name).write_text("".join(f"{host} {checksum}\n" for host, checksum in hosts.items()))
+        for name, hosts in (("serving", before), ("deployed", after)):
+            (tmp_path / name).write_text("".join(f"{host} {release}\n" for host, release in hosts.items()))
         statuses = {"SITE": str(site), "VERIFY": str(verify), "ROLLBACK": str(rollback)}
         command = [str(tmp_path / "scripts" / "deploy"), "inventories/staging"]
         done = subprocess.run(command, env={**os.environ, **statuses}, capture_output=True, text=True, check=False)

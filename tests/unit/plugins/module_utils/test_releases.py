@@ -37,13 +37,6 @@ def test_a_rollback_takes_activations_back():
     assert history("a").previous() is None
 
 
-def test_what_a_rollback_takes_back_first_is_what_followed():
-    assert history("a", "b", "c").following("a").release == "b"
-    assert history("a", "b", "a", "c").following("a").release == "c"
-    assert history("a", "b").following("b") is None
-    assert history("a", "b").following("gone") is None
-
-
 def test_pruning_keeps_the_newest_the_current_and_the_way_back():
     assert folders.to_prune(["a", "b", "c", "d"], history("a", "b"), "b", 1) == {"c"}
     assert folders.to_prune(["a", "b"], history("b"), "b", 0) == set()
