@@ -126,7 +126,7 @@ EXAMPLES = r"""
 - name: Call an Edge Function every five minutes, and drop every other job of this role
   groundwork.supabase.cron:
     login_password_file: /etc/groundwork/secrets/postgres_password
-    functions_url: http://gateway:8000/functions/v1
+    functions_url: http://functions:9000
     undeclared: drop
     jobs:
       - name: send_reminders
