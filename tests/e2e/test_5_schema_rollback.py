@@ -1,4 +1,7 @@
-"""The way back across migrations: with down scripts, without one, the code alone, and the schema before the code."""
+"""The way back across migrations: with down scripts, without one, the code alone, and the schema before the code.
+
+tests/integration/test_schema_rollback.py has more of these, without services.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +103,7 @@ def test_a_rollback_takes_migrations_back_that_have_down_scripts(
     assert (query(COLUMN), query(VERSIONS), served()) == ("f", "0", before)
 
 
+@thorough
 def test_without_a_down_script_nothing_is_done_and_the_code_can_go_alone(project, query, served):
     before = served()
     project.write(ADD_COLUMN)
