@@ -23,7 +23,7 @@ def overrides(**services) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def anon_header(secret) -> str:
-    return f"apikey: {secret('anon_key')}"
+    return f"apikey: {secret('publishable_key')}"
 
 
 def test_a_changed_setting_restarts_that_service_alone(play, node1):
