@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring import es256
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets import jwt
-from conftest import THOROUGH, kill_play, started
+from conftest import THOROUGH, kill_play, started, thorough
 
 API = "https://api.lab.test"
 WHOAMI = "/rest/v1/rpc/whoami"
@@ -205,6 +205,7 @@ def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, la
         assert ended[name] == began[name], name
 
 
+@thorough
 def test_passwords_with_which_a_service_does_not_start_are_taken_back(play, node1, secret, requests_throughout):
     former = {role: secret(name) for role, name in PASSWORDS.items()}
     broken = {"stack_overrides": {"rest": {"environment": {"PGRST_DB_URI": "postgres://nobody@db:5432/nowhere"}}}}

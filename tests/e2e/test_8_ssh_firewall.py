@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import testinfra
 import yaml
-from conftest import ROOT, PlayResult, descendants, playbook_command, playbook_environment
+from conftest import ROOT, PlayResult, descendants, playbook_command, playbook_environment, thorough
 
 PLAY = "tests/e2e/ssh_firewall.yml"
 CONTAINER = "groundwork-lab-node2"
@@ -196,8 +196,8 @@ def test_what_a_container_publishes_undeclared_is_reached_from_the_server_only(h
     "event",
     [
         "systemctl restart docker",
-        "systemctl reload groundwork-firewall",
-        "systemctl restart groundwork-firewall",
+        pytest.param("systemctl reload groundwork-firewall", marks=thorough),
+        pytest.param("systemctl restart groundwork-firewall", marks=thorough),
         # Debian's own service flushes every table; Docker's come back with Docker.
         "systemctl start nftables && systemctl reload nftables && systemctl stop nftables && systemctl restart docker",
         "reboot",
@@ -227,7 +227,7 @@ def test_rules_that_somebody_flushed_come_back(hardened, apply, server):
         # On the way to the host somebody else closes the port.
         ({"hardening_ssh_port": 2222}, "a new connection to port 2222 did not work"),
         # A pattern with hosts is not judged before, and this is not where the play comes from.
-        ({"hardening_ssh_allow_users": ["admin@203.0.113.9"]}, "Permission denied"),
+        pytest.param({"hardening_ssh_allow_users": ["admin@203.0.113.9"]}, "Permission denied", marks=thorough),
         ({"rules_unseen": [{"name": "web", "zone": "internet", "ports": [443]}]}, "a new connection did not work"),
     ],
     ids=["port", "users", "rules"],
