@@ -40,6 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         majors = [int(major) for major in metafunc.config.getoption("--postgres").split(",")]
+        if getattr(metafunc.module, "NEWEST_ONLY", False):
+            majors = [max(majors)]
         metafunc.parametrize("server", majors, indirect=True, scope="session", ids=lambda major: f"postgres{major}")
 
 
