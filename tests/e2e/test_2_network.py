@@ -25,3 +25,27 @@ def test_what_an_operator_needs_is_bound_to_localhost(node1):
 
 def test_the_data_network_has_no_way_out(node1):
     assert node1.check_output("docker network inspect data --format '{{.Internal}}'") == "true"
+
+
+def test_applications_and_services_do_not_reach_meta(node1):
+    """It runs SQL as postgres for whoever asks."""
+    addresses = node1.check_output(
+        "docker inspect supabase-meta-1 --format '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}'"
+    ).split()
+    assert len(addresses) == 1
+    ask = (
+        "fetch('http://{}:8080/health', {{signal: AbortSignal.timeout(3000)}})"
+        ".then(() => process.exit(0), () => process.exit(7))"
+    )
+    for container in app_containers(node1):
+        for host in ("meta", *addresses):
+            assert node1.run(f'docker exec {container} node -e "{ask.format(host)}"').rc == 7
+    # The same question by one that may ask.
+    assert node1.run(f'docker exec supabase-meta-1 node -e "{ask.format("meta")}"').rc == 0
+
+
+def app_containers(node1):
+    names = node1.check_output("docker ps --filter network=data --filter network=gateway --format '{{.Names}}'").split()
+    found = [name for name in names if "tenant-app" in name]
+    assert found
+    return found

@@ -24,8 +24,13 @@ SERVICE = ROOT / "roles" / "stack" / "templates" / "functions" / "main.ts.j2"
 RUNTIME = """
 (globalThis as any).EdgeRuntime = {
   userWorkers: {
-    create: (options: { servicePath: string }) =>
-      Promise.resolve({ fetch: () => Promise.resolve(Response.json({ path: options.servicePath })) }),
+    create: (options: { servicePath: string; envVars: [string, string][] }) =>
+      Promise.resolve({
+        fetch: () =>
+          Promise.resolve(
+            Response.json({ path: options.servicePath, environment: Object.fromEntries(options.envVars) }),
+          ),
+      }),
   },
 }
 """
@@ -125,10 +130,21 @@ def test_only_tokens_of_accepted_keys_pass(tmp_path, tokens):
         assert {name for name, status in answers.items() if status == 200} == {"active", "legacy"}
         assert set(answers.values()) == {200, 401}
         assert ask(None)[1]["code"] == "UNAUTHORIZED_NO_AUTH_HEADER"
-        assert ask(tokens["active"]) == (200, {"path": "/home/deno/functions/hello"})
+        status, started = ask(tokens["active"])
+        assert (status, started["path"]) == (200, "/home/deno/functions/hello")
         assert ask(tokens["active"], "..%2fmain")[0] == ask(tokens["active"], "")[0] == 400
 
 
 def test_functions_may_be_open_to_everybody(tmp_path, tokens):
     with serving(tmp_path, tokens["jwks"], verify="false") as ask:
         assert ask(None)[0] == 200
+
+
+def test_functions_get_the_public_keys_alone(tmp_path, tokens):
+    with serving(tmp_path, tokens["jwks"]) as ask:
+        environment = ask(tokens["active"])[1]["environment"]
+    all_keys = json.loads(tokens["jwks"])["keys"]
+    public = [key for key in all_keys if key["kty"] == "EC"]
+    assert public and len(all_keys) > len(public)
+    assert json.loads(environment["SUPABASE_JWKS"])["keys"] == public
+    assert environment["VERIFY_JWT"] == "true"
