@@ -24,6 +24,7 @@ description:
   - Controls of the gateway are refused where Kong is chosen and cannot exercise them.
   - What Supabase published as an example is refused as the value of a secret and wherever a service or an app has it
     in place of a secret's name.
+  - A transaction pooler's port is refused for role C(database).
   - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
     C(publishable_key). Every other secret is refused, and so are names and values of secret keys.
 extends_documentation_fragment:
@@ -145,6 +146,16 @@ options:
         makes no firewall.
     type: dict
     default: {}
+  project:
+    description:
+      - Reference of a project that Supabase hosts, for an inventory without a stack of its own. No gateway has to be
+        chosen then, and of O(services) only C(redis) may be.
+      - Refused are API keys of another kind or project, and in an app another project's address, a URL of the project's
+        database that does not verify its certificate, one of the shared pooler without the project in the user's
+        name, and a host that has IPv6 addresses only, as far as the controller can resolve it.
+      - Of O(database) it is looked at how role C(database) reaches the project.
+    type: str
+    default: ""
 seealso:
   - module: groundwork.supabase.secret
   - module: groundwork.supabase.release

@@ -34,6 +34,48 @@ def test_an_inventory_with_its_own_domain_has_no_fault(inventory):
     assert done.returncode == 0, done.stdout
 
 
+PROJECT = "qwmzkxjvbnplrtdsghcf"
+
+
+def hosted(tmp_path, **variables):
+    """What an operator fills in for a hosted project."""
+    authority = tmp_path / "ca.crt"
+    authority.write_text("-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
+    keys = {"publishable_key": "sb_publishable_" + SECRET, "secret_key": "sb_secret_" + SECRET[::-1]}
+    given = {**keys, "postgres_password": SECRET[1:]}
+    own = {"supabase_project": PROJECT, "database_ca_cert": str(authority), "vault_secrets": given}
+    return preflight("hosted", **{**own, **variables})
+
+
+def test_an_inventory_of_a_hosted_project_has_no_fault_when_it_is_filled_in(tmp_path):
+    done = hosted(tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"database_login_port": 6543}, "database_login_port: 6543 is a transaction pooler's"),
+        ({"database_ssl_mode": "require"}, "database_ssl_mode: require takes whoever answers"),
+        ({"stack_services": ["redis", "envoy"]}, f"service envoy: it runs in the hosted project {PROJECT}"),
+        ({"database_ca_cert": "/no/such/file"}, "database_ca_cert: /no/such/file cannot be read"),
+    ],
+)
+def test_a_fault_about_a_hosted_project_is_found(tmp_path, variables, fault):
+    done = hosted(tmp_path, **variables)
+    assert done.returncode == 2 and fault in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    "playbook", ["site.yml", "rollback.yml", "playbooks/verify.yml", "playbooks/rotate_secrets.yml"]
+)
+def test_a_playbook_can_be_read_with_the_inventory_of_a_hosted_project(playbook):
+    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", "inventories/hosted", "--list-tasks"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
+
+
 FAULTS = {
     "caddy_image: docker.io/library/caddy:": {"supabase_require_digests": True},
     "caddy_image: caddy:latest is another image": {"caddy_overrides": {"image": "caddy:latest"}},

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.host_access.faults import parse_ports
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends, hosted
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.gateway import find_control_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.image_references import find_image_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.kong import find_kong_faults
@@ -93,6 +93,9 @@ class Inventory:
     known_secrets: tuple[str, ...] | None = None
     gateway: Mapping[str, Any] = field(default_factory=dict)
     firewall: Mapping[str, Any] = field(default_factory=dict)
+    project: str = ""
+    # Hosts that apps name and that have IPv6 addresses only.
+    ipv6_only: tuple[str, ...] = ()
 
     def entries(self) -> Iterator[tuple[str, str, Any]]:
         """Name, how it is called to the reader, and entry of every service that is to run."""
@@ -118,6 +121,7 @@ def find_faults(inventory: Inventory) -> list[Fault]:
         find_front_end_faults,
         find_gateway_faults,
         find_auth_faults,
+        find_project_faults,
     )
     return list(dict.fromkeys(fault for check in checks for fault in check(inventory)))
 
@@ -140,7 +144,7 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
             if needed not in chosen and not (name in inventory.apps and needed in inventory.apps):
                 yield Fault(where, f"it depends on {needed}, which is not chosen", f"choose {needed} too")
     gateways = sorted(chosen.intersection(GATEWAYS))
-    if len(gateways) != 1:
+    if len(gateways) != 1 and not inventory.project:
         cause = "both envoy and kong are chosen" if gateways else "neither envoy nor kong is chosen"
         yield Fault("gateway", cause, "choose one of them")
     if chosen.issuperset(POOLERS):
@@ -245,7 +249,7 @@ def find_secret_faults(inventory: Inventory) -> Iterator[Fault]:
     seen: dict[str, str] = {}
     for name, value in values.items():
         where = f"secret {name}"
-        role = TOKEN_ROLES.get(name)
+        role = None if inventory.project else TOKEN_ROLES.get(name)
         usual = MIN_OPAQUE_LENGTH if name in inventory.opaque_secrets else MIN_LENGTH
         minimum, exact = LENGTHS.get(name, (usual, None))
         faults = find_value_faults(where, value, 1 if role else minimum, exact)
@@ -288,6 +292,15 @@ def find_auth_faults(inventory: Inventory) -> Iterator[Fault]:
     """Settings of Auth that lock everybody out."""
     if "auth" in inventory.services:
         yield from find_sign_up_faults("service auth", inventory.catalog.get("auth"))
+
+
+def find_project_faults(inventory: Inventory) -> Iterator[Fault]:
+    """What does not fit the hosted project, where there is one."""
+    if inventory.project:
+        values = {name: str(value) for name, value in inventory.secrets.items() if value}
+        yield from hosted.find_hosted_faults(
+            inventory.project, inventory.services, inventory.apps, values, inventory.ipv6_only, inventory.now
+        )
 
 
 def find_front_end_faults(inventory: Inventory) -> Iterator[Fault]:
