@@ -43,6 +43,7 @@ ARGUMENTS: dict[str, Any] = {
     "images": {"type": "dict", "default": {}},
     "other_images": {"type": "dict", "default": {}},
     "require_digests": {"type": "bool", "default": False},
+    "hosts": {"type": "dict", "default": {}},
     "domains": {"type": "dict", "default": {}},
     "email": {"type": "str", "default": ""},
     "tls": {"type": "str", "choices": ["internal", "acme", "files"], "default": "internal"},

@@ -15,8 +15,9 @@ description:
     the remedy. Values of secrets never appear.
   - It runs on the controller. The host needs neither a connection nor Python, and nothing is changed.
   - Looked for are services that are unknown, miss one they depend on or exclude one another, entries that Compose would
-    not understand, malformed, floating or undigested images, domains and addresses that are missing, malformed or
-    examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
+    not understand, malformed, floating or undigested images, servers and registries that are examples, domains and
+    addresses that are missing, malformed or examples, host ports that are taken twice or public, and weak, equal,
+    published or unfit secrets.
   - An Auth where who signs up could never sign in, since addresses have to be confirmed and no mail can be sent, is
     refused.
   - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
@@ -72,6 +73,13 @@ options:
     description: Whether every image has to be named by its digest.
     type: bool
     default: false
+  hosts:
+    description:
+      - Addresses of the servers, by their names in the inventory. One without an address is reached by its name.
+      - Addresses of RFC 5737, RFC 3849 and RFC 9637 and domains of RFC 2606 are refused, here and as registries of
+        images.
+    type: dict
+    default: {}
   domains:
     description: Domains, by what they are for.
     type: dict
@@ -178,6 +186,8 @@ EXAMPLES = r"""
     other_images:
       caddy_image: "{{ caddy_image }}"
     require_digests: true
+    hosts:
+      node1: "{{ hostvars.node1.ansible_host }}"
     domains:
       api: "{{ supabase_api_domain }}"
       studio: "{{ supabase_studio_domain }}"

@@ -12,16 +12,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from postgres_server import ROOT
 
 DIGEST = "@sha256:" + "0a" * 32
-OWN = {"supabase_domain": "acme.test", "supabase_email": "ops@acme.test"}
+OWN = {"supabase_domain": "acme.test", "supabase_email": "ops@acme.test", "ansible_host": "10.0.0.11"}
 SECRET = "Kx7vQ2mZr9TfLw4BKx8vQ2mZr9TfLw4C"
 
 
+def own_apps(inventory):
+    text = (ROOT / "inventories" / inventory / "group_vars" / "all" / "apps.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text.replace("registry.example.com", "registry.acme.test"))["app_services"]
+
+
 def preflight(inventory, **variables):
+    filled_in = {**OWN, "app_services": own_apps(inventory), **variables}
     command = [Path(sys.executable).with_name("ansible-playbook"), "playbooks/preflight.yml", "-vvv"]
-    command += ["-i", f"inventories/{inventory}", "-e", json.dumps({**OWN, **variables})]
+    command += ["-i", f"inventories/{inventory}", "-e", json.dumps(filled_in)]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert SECRET not in done.stdout + done.stderr
@@ -29,9 +36,24 @@ def preflight(inventory, **variables):
 
 
 @pytest.mark.parametrize("inventory", ["dev", "staging", "prod"])
-def test_an_inventory_with_its_own_domain_has_no_fault(inventory):
+def test_an_inventory_that_was_filled_in_has_no_fault(inventory):
     done = preflight(inventory)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_an_inventory_has_as_an_example_is_named():
+    command = ["playbooks/preflight.yml", "-i", "inventories/prod"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), *command],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    for example in ("host node1: 198.51.100.11", "host node2: 198.51.100.12", "registry.example.com/tenant-app:1.0.0"):
+        assert f"{example} is an example" in done.stdout
 
 
 PROJECT = "qwmzkxjvbnplrtdsghcf"
@@ -100,6 +122,8 @@ FAULTS = {
     },
     'backup_source is "node1" and backup_server is "node1"': {"backup_server": "node1"},
     "exporters_interval: 0 is no time between two looks": {"exporters_interval": "0"},
+    "exporters_images.node: node is another image every time": {"exporters_images": {"node": "node"}},
+    "monitoring_images.gate: gate is another image every time": {"monitoring_overrides": {"gate": {"image": "gate"}}},
     "monitoring_routes: pager: no receiver has that name": {"monitoring_routes": {"critical": "pager"}},
 }
 

@@ -97,11 +97,12 @@ def test_a_filled_in_copy_of_prod_is_without_fault(checkout: Path) -> None:
     """The first step of "Use it". The preflight judges the inventory and touches no host."""
     copy = checkout / "inventories" / "mine"
     shutil.copytree(checkout / "inventories" / "prod", copy)
-    main = copy / "group_vars" / "all" / "main.yml"
-    main.write_text(main.read_text(encoding="utf-8").replace("example.com", "newcomer.dev"), encoding="utf-8")
+    for path in (copy / "hosts.yml", *(copy / "group_vars" / "all").glob("*.yml")):
+        text = path.read_text(encoding="utf-8").replace("example.com", "newcomer.dev")
+        path.write_text(text.replace("198.51.100.", "10.0.0."), encoding="utf-8")
     preflight = "ansible-playbook playbooks/preflight.yml -i inventories"
     example, filled_in = run_all([f"{preflight}/prod", f"{preflight}/mine"], checkout)
-    assert example.returncode and "The inventory has 3 faults" in example.stdout, example.stdout
+    assert example.returncode and "The inventory has 6 faults" in example.stdout, example.stdout
     assert filled_in.returncode == 0, filled_in.stdout
 
 
