@@ -58,6 +58,13 @@ def test_upgrade_stops_before_the_backup(play, node1, node2):
     assert started(node1) == before
 
 
+def test_upgrade_wants_a_platform_that_is_well(play, node1):
+    node1.check_output("docker stop supabase-redis-1")
+    result = play("upgrade.yml", *images(), expect=2)
+    assert "not serving: redis;" in " ".join(result.output.split())
+    play(*STACK, *images())
+
+
 def test_upgrade_backs_up_deploys_and_verifies(play, node1, node2):
     before, backups = started(node1), set(node2.check_output("barman list-backups main --minimal").split())
     skipped = ("--skip-tags", "hardening,docker,backup,monitoring")
