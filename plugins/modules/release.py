@@ -93,6 +93,54 @@ options:
     description: Releases to keep beside the current and the previous one; V(0) keeps all.
     type: int
     default: 5
+  breaking_changes:
+    description:
+      - What is known to break where the image of a service crosses a version. With O(state=present), those between the
+        release that serves and the wanted services end the task, in check mode too, before anything is pulled.
+      - Versions are read from the images' tags. Where one of the two names none, such as a digest alone, that service
+        is not compared. A unit without a release meets none.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What it is acknowledged by. Going back across it is acknowledged by C(NAME-back).
+        type: str
+        required: true
+      services:
+        description: Services that it is about.
+        type: list
+        elements: str
+        required: true
+      since:
+        description: First version that has it.
+        type: str
+        default: ""
+      every:
+        description: In place of O(breaking_changes[].since), each step to another first number, or to an older version.
+        type: str
+        choices: [major, downgrade]
+      breaks:
+        description: What stops working.
+        type: str
+        required: true
+      remedy:
+        description: What to do.
+        type: str
+        required: true
+      source:
+        description: Where that is from.
+        type: str
+        required: true
+      refused:
+        description: Whether it cannot be acknowledged.
+        type: bool
+        default: false
+  acknowledged:
+    description: Names of breaking changes that were dealt with.
+    type: list
+    elements: str
+    default: []
   deployment:
     description:
       - Identifier of the run, the same for every unit that it deploys. A rollback without a name goes by it.
@@ -200,9 +248,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.breaking_changes import (
+    BreakingChange,
+    require_acknowledged,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment import (
     Deployer,
     Outcome,
+    Plan,
     deployed_last,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
@@ -220,19 +273,40 @@ def deployer(module: AnsibleModule, unit: str) -> Deployer:
     return Deployer(folder, DockerEngine(run), read_values(module.params["secrets_dir"]), module.params["timeout"])
 
 
+BREAKING_CHANGE: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "services": {"type": "list", "elements": "str", "required": True},
+    "since": {"type": "str", "default": ""},
+    "every": {"type": "str", "choices": ["major", "downgrade"]},
+    "breaks": {"type": "str", "required": True},
+    "remedy": {"type": "str", "required": True},
+    "source": {"type": "str", "required": True},
+    "refused": {"type": "bool", "default": False},
+}
+
+
+def plan_of(module: AnsibleModule, host: Deployer, unit: compose.Unit) -> Plan:
+    """The plan, unless it crosses breaking changes that nobody has acknowledged."""
+    changes = [BreakingChange(**change) for change in module.params["breaking_changes"]]
+    wanted = {service: entry["image"] for service, entry in unit.services.items()}
+    acknowledged = {name.strip() for name in module.params["acknowledged"]} - {""}
+    require_acknowledged(changes, host.folder.images(), wanted, acknowledged)
+    return host.plan(unit)
+
+
 def present(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     unit = compose.build_unit(params["name"], params["services"], params["networks"], params["volumes"])
     Faults.raise_all(compose.find_unit_faults(unit))
     host = deployer(module, unit.name)
     if module.check_mode:
-        plan = host.plan(unit)
+        plan = plan_of(module, host, unit)
         outcome = Outcome(plan.changed, plan.current, host.folder.history().previous())
     else:
         # In a dry run secrets may be missing: the same run would have made them.
         Faults.raise_all(compose.find_missing_secrets(unit, host.secrets))
         with host.folder.lock(host.timeout):
-            plan = host.plan(unit)
+            plan = plan_of(module, host, unit)
             outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
@@ -314,6 +388,8 @@ def main() -> None:
             "secrets_dir": {"type": "path", "default": "/etc/groundwork/secrets", "no_log": False},
             "timeout": {"type": "int", "default": 180},
             "keep": {"type": "int", "default": 5},
+            "breaking_changes": {"type": "list", "elements": "dict", "default": [], "options": BREAKING_CHANGE},
+            "acknowledged": {"type": "list", "elements": "str", "default": []},
             "deployment": {"type": "str", "default": ""},
             "commit": {"type": "str", "default": ""},
             "release": {"type": "str"},

@@ -203,7 +203,7 @@ def test_surveys_say_what_the_options_say() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"of": "release#module:releases"}, "there is no releases; there are commit"),
+        ({"of": "release#module:releases"}, "there is no releases; there are acknowledged"),
         ({"of": "stack#role:rotate:stack_rotation.word"}, "there is no word; there are chain"),
         ({"of": "release.release"}, "is neither MODULE#module:OPTION nor"),
         ({"of": "release#module:services"}, "survey question x: needs a description and a type of str"),

@@ -146,6 +146,12 @@ class ReleaseFolder:
         activations = self.history().activations
         return activations[-1].release if activations else None
 
+    def images(self) -> dict[str, str]:
+        """Image of each service of the release that serves, as it was asked for; empty where none serves."""
+        current = self.current()
+        services = self.manifest(current).document["services"] if current else {}
+        return {service: entry["image"] for service, entry in services.items()}
+
     def history(self) -> History:
         path = self.path / "history.json"
         if not path.is_file():

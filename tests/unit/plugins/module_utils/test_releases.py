@@ -70,6 +70,14 @@ def write(folder, name, *files):
     folder.write_release(Manifest(name, name[-1], "now", "", {"auth": "a@sha256:1"}, stored, doc), doc, tuple(files))
 
 
+def test_the_images_are_those_of_the_release_that_serves(folder):
+    assert folder.images() == {}
+    write(folder, "r-1", config("one"))
+    assert folder.images() == {}
+    folder.make_current(history("r-1"))
+    assert folder.images() == {"auth": "a:1"}
+
+
 def test_the_store_has_the_secret_and_the_release_the_placeholder(folder):
     write(folder, "r-1", config("key ${secret:password}"))
     stored = list(folder.store.iterdir())
