@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gateway_server import render_variable
 from monitoring_config import ROLE, SETTINGS
 from postgres_server import ROOT
@@ -74,6 +75,44 @@ def test_faults_of_monitoring_come_together() -> None:
     assert len(found) == len(said)
     for fault, words in zip(found, said, strict=True):
         assert words in fault
+
+
+WELL_TOLD: dict[str, Any] = {
+    "monitoring_receivers": [{"name": name, "webhook": {"url": "https://lab.test"}} for name in ("team", "boss")],
+    "monitoring_routes": {"critical": "team"},
+    "monitoring_escalation": {"receiver": "boss", "minutes": 30},
+    "monitoring_working_hours": {"days": ["monday:friday", "sunday"], "start": "08:00", "end": "24:00"},
+}
+
+
+def test_escalation_and_working_hours_that_are_right_pass() -> None:
+    assert faults(ROLE, "__monitoring_faults", **WELL_TOLD) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"monitoring_escalation": {"receiver": "boss"}}, "tells nobody new, or at once"),
+        ({"monitoring_escalation": {"receiver": "team", "minutes": 5}}, "tells nobody new, or at once"),
+        ({"monitoring_escalation": {"receiver": "bos", "minutes": 5}}, "bos: no receiver has that name"),
+        ({"monitoring_working_hours": {"days": ["monday"]}}, "no such days or times"),
+        ({"monitoring_working_hours": {"days": ["mon"], "start": "08:00", "end": "18:00"}}, "no such days or times"),
+        ({"monitoring_working_hours": {"days": ["monday"], "start": "20:00", "end": "07:00"}}, "no such days or times"),
+        # As YAML reads 18:00 without quotes.
+        ({"monitoring_working_hours": {"days": ["monday"], "start": "08:00", "end": 1080}}, "in quotes"),
+        (
+            {"monitoring_smtp": {"host": "mail.lab.test", "sender": "a@lab.test", "user": "alerts"}},
+            "without a password",
+        ),
+        (
+            {"monitoring_receivers": [*WELL_TOLD["monitoring_receivers"], {"name": "lost", "webhook": {}}]},
+            "lost: its webhook leads nowhere",
+        ),
+    ],
+)
+def test_who_is_told_is_looked_at(wrong: dict[str, Any], said: str) -> None:
+    (fault,) = faults(ROLE, "__monitoring_faults", **{**WELL_TOLD, **wrong})
+    assert said in fault
 
 
 def test_targets_follow_from_what_runs() -> None:
