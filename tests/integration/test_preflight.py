@@ -59,6 +59,9 @@ FAULTS = {
     'backup_source is "node1" and backup_server is "node1"': {"backup_server": "node1"},
     "exporters_interval: 0 is no time between two looks": {"exporters_interval": "0"},
     "monitoring_routes: pager: no receiver has that name": {"monitoring_routes": {"critical": "pager"}},
+    "metric shop_orders (monitoring_sql_metrics[0]), query: it has a semicolon": {
+        "monitoring_sql_metrics": [{"name": "shop_orders", "help": "Orders.", "query": "select 1 as value;"}],
+    },
 }
 
 
