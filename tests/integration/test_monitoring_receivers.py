@@ -24,8 +24,8 @@ from monitoring_config import ROLE, SETTINGS, write_files
 from postgres_server import docker, ensure_image
 
 RUNBOOK = "https://docs.lab.test/alerts.md#"
-# In the files, a minute; nothing here depends on its length.
-BETWEEN = "group_interval: 1m"
+# Nothing here depends on how long Alertmanager waits between two messages about one group.
+BETWEEN = re.compile(r"group_interval: \w+")
 ROUTES = {"critical": "on-call", "warning": "team", "info": "team", "watchdog": "dead-man"}
 SECRETS = {"pagerduty_key": "pagerduty-key", "dead_man_token": "dead-man-token", "smtp_password": "mail-password"}
 
@@ -44,8 +44,7 @@ class Alertmanager:
         write_files(self.folder, "alertmanager", {**self.settings, **settings})
         path = self.folder / "alertmanager.yml"
         text = path.read_text(encoding="utf-8")
-        assert text.count(BETWEEN) == 2
-        path.write_text(text.replace(BETWEEN, "group_interval: 2s"), encoding="utf-8")
+        path.write_text(BETWEEN.sub("group_interval: 2s", text), encoding="utf-8")
 
     def configure(self, **settings: Any) -> None:
         """Take other settings over as the role has it done, without a restart."""
@@ -169,9 +168,10 @@ def test_a_critical_alert_reaches_pagerduty_and_mail_at_once_and_its_end_too(ale
     alertmanager.alert("PostgresqlDown", host="node1")
     for action, over in (("trigger", False), ("resolve", True)):
         alertmanager.alert("PostgresqlDown", host="node1", over=over)
-        event = alertmanager.wait_for("/pagerduty", f'"event_action": "{action}"').body
-        assert event["routing_key"] == "pagerduty-key" and event["dedup_key"]
         status = "RESOLVED" if over else "FIRING"
+        event = alertmanager.wait_for("/pagerduty", f"[{status} critical] node1: PostgresqlDown").body
+        assert event["event_action"] == action
+        assert event["routing_key"] == "pagerduty-key" and event["dedup_key"]
         payload = event["payload"]
         assert payload["summary"] == f"[{status} critical] node1: PostgresqlDown is seen"
         assert (payload["severity"], payload["source"], payload["class"]) == ("critical", "node1", "PostgresqlDown")
@@ -236,9 +236,10 @@ def test_what_goes_on_and_is_not_silenced_is_told_to_somebody_else(alertmanager:
     alertmanager.alert("SiteDown", age=29, host="node1")
     alertmanager.alert("ApiErrors", age=31, host="node1")
     assert alertmanager.wait_for("/boss", "ApiErrors").body["alerts"][0]["labels"]["severity"] == "critical"
-    alertmanager.wait_for("/pagerduty", "SiteDown")
-    assert alertmanager.heard("ApiErrors") == {"/boss", "/pagerduty", "/mail"}
-    assert "/boss" not in alertmanager.heard("SiteDown")
+    for path in ("/pagerduty", "/mail"):
+        alertmanager.wait_for(path, "ApiErrors")
+        alertmanager.wait_for(path, "SiteDown")
+    assert alertmanager.heard("SiteDown") == {"/pagerduty", "/mail"}
     assert alertmanager.heard("RedisEvicts") == set()
 
 
@@ -250,7 +251,7 @@ def test_warnings_wait_for_working_hours_and_critical_alerts_do_not(alertmanager
     alertmanager.configure(monitoring_working_hours=on(3))
     alertmanager.alert("HostCpuBusy", "warning", host="node4")
     # More than a group of warnings waits.
-    time.sleep(22)
+    time.sleep(17)
     alertmanager.alert("DiskReadOnly", host="node4")
     alertmanager.wait_for("/pagerduty", "DiskReadOnly")
     assert alertmanager.heard("HostCpuBusy") == set()

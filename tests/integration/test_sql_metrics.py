@@ -175,6 +175,7 @@ def exporter(run, shop, tmp_path):
     ensure_image("monitoring")
     run("sql_metrics", arguments(shop))
     texts, entry = render_entry(EXPORTERS, "__exporters_entries", ASKED, "sql-exporter")
+    assert isinstance(entry["files"]["/etc/exporter/queries.yml"]["content"], str)
     texts["/run/secrets/password"] = texts["/run/secrets/password"].replace("${secret:sql_metrics_password}", PASSWORD)
     environment = {
         **entry["environment"],
@@ -216,7 +217,11 @@ def test_prometheus_stores_them_under_their_names(exporter, tmp_path):
         query = urllib.parse.quote('{job="sql-metrics",__name__!~"up|scrape_.*"}')
 
         def stored() -> list[dict[str, Any]]:
-            return list(json.loads(fetch(f"http://{address}/api/v1/query?query={query}"))["data"]["result"])
+            try:
+                return list(json.loads(fetch(f"http://{address}/api/v1/query?query={query}"))["data"]["result"])
+            except OSError:
+                # It listens before it can answer.
+                return []
 
         found = wait_for(stored, lambda: "Prometheus stored nothing")
     values = {json.dumps(each["metric"], sort_keys=True): each["value"][1] for each in found}
