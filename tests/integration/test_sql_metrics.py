@@ -240,6 +240,16 @@ def test_prometheus_stores_them_under_their_names(exporter, tmp_path):
     }
 
 
+def test_the_metrics_of_the_inventories_suit_the_example_application(run, shop):
+    folder = ROOT / "examples" / "tenant-app" / "supabase" / "migrations"
+    assert run("migration", {"path": str(folder), **shop.login}).changed
+    text = (ROOT / "inventories" / "prod" / "group_vars" / "all" / "apps.yml").read_text(encoding="utf-8")
+    assert run("sql_metrics", arguments(shop, yaml.safe_load(text)["monitoring_sql_metrics"])).changed
+    shop.query("insert into public.tenants (name) values ('Acme')")
+    assert shop.query("select * from groundwork_metrics.tenant_app_tenants()") == [(1.0,)]
+    assert shop.query("select * from groundwork_metrics.tenant_app_payments()") == []
+
+
 def test_without_metrics_nothing_is_added():
     settings = {**ASKED, "exporters_sql_metrics": []}
     entries = render_variable(EXPORTERS, "__exporters_entries", {**settings, "__exporters_server_certificate": {}})
