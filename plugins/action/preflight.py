@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -17,6 +18,10 @@ from ansible.utils.vars import merge_hash
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, numbered
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.database import find_database_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.edge import find_edge_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.hosted import (
+    direct_hosts,
+    find_login_faults,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inventory import Inventory, find_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migration_folder import (
     find_file_faults,
@@ -46,6 +51,7 @@ ARGUMENTS: dict[str, Any] = {
     "images": {"type": "dict", "default": {}},
     "other_images": {"type": "dict", "default": {}},
     "require_digests": {"type": "bool", "default": False},
+    "hosts": {"type": "dict", "default": {}},
     "domains": {"type": "dict", "default": {}},
     "email": {"type": "str", "default": ""},
     "tls": {"type": "str", "choices": ["internal", "acme", "files"], "default": "internal"},
@@ -59,6 +65,7 @@ ARGUMENTS: dict[str, Any] = {
     "gateway": {"type": "dict", "default": {}},
     "edge_variables": {"type": "dict", "default": {}},
     "firewall": {"type": "dict", "default": {}},
+    "project": {"type": "str", "default": ""},
 }
 # What role database hands its variables to, and role exporters the metrics that it computes in the database.
 DATABASE_ARGUMENTS = {
@@ -93,9 +100,12 @@ class ActionModule(ActionBase):
         if not all(str(port).isdigit() for port in args["reserved_ports"]):
             raise AnsibleActionFail("reserved_ports: a key is not a port; write PORT: who listens there")
         database, edge = args.pop("database"), args.pop("edge_variables")
-        inventory = Inventory(now=datetime.now(timezone.utc), **args)
+        hosts = direct_hosts(args["apps"]) if args["project"] else set()
+        ipv6_only = tuple(host for host in hosts if _has_only_ipv6(host))
+        inventory = Inventory(now=datetime.now(timezone.utc), ipv6_only=ipv6_only, **args)
         faults = [
             *find_faults(inventory),
+            *find_login_faults(database, inventory.project, inventory.secrets),
             *self._database_faults(database, inventory),
             *self._edge_faults(edge, inventory),
         ]
@@ -118,6 +128,9 @@ class ActionModule(ActionBase):
         folder = variables.get("database_migrations")
         if folder and isinstance(folder, str):
             yield from find_folder_faults("database_migrations", Path(self._loader.path_dwim(folder)))
+        authority = variables.get("database_ca_cert")
+        if authority:
+            yield from find_file_faults("database_ca_cert", Path(self._loader.path_dwim(str(authority))))
         seeds = variables.get("database_seeds")
         for position, seed in enumerate(seeds if isinstance(seeds, list) else []):
             yield from find_file_faults(f"database_seeds[{position}]", Path(self._loader.path_dwim(str(seed))))
@@ -178,3 +191,12 @@ class ActionModule(ActionBase):
 def _secret_names(inventory: Inventory) -> set[str] | None:
     """Secrets that the host's store will have, None where that is not known."""
     return None if inventory.known_secrets is None else {*inventory.known_secrets, *inventory.secrets}
+
+
+def _has_only_ipv6(host: str) -> bool:
+    """False for a name that the controller cannot resolve: nothing is known of it then."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return {family for family, *_rest in found} == {socket.AF_INET6}

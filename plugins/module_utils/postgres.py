@@ -52,6 +52,17 @@ REMEDIES = {
     "57P": "somebody ended it: see to the server, then run again",
     "58": "see to the server's log, then run again",
 }
+# By lower-case words of the client library and of Supavisor, where no SQLSTATE tells why nobody was let in.
+POOLER_REMEDY = (
+    "log in as ROLE.PROJECT, by which the pooler knows the project, and at the host that it gives the project"
+)
+LOGIN_REMEDIES = {
+    "certificate": "check that ca_cert holds the authority of the server's certificate, and that this names login_host",
+    "network is unreachable": "a host with IPv6 addresses only needs IPv6 here; take the session pooler of a hosted "
+    "project instead, or add IPv4 to it",
+    "tenant or user not found": POOLER_REMEDY,
+    "tenant/user": POOLER_REMEDY,
+}
 # How expressions are read and written depends on these: a server that rounds floating point numbers, as Supabase's,
 # writes two of them alike. Milliseconds for the lock's.
 PIN = """
@@ -113,10 +124,16 @@ def connect(params: Mapping[str, Any]) -> psycopg.Connection[Any]:
             autocommit=True,
         )
     except psycopg.OperationalError as error:
-        remedy = f"check that it runs and that {params['login_user']} may log in"
+        remedy = login_remedy(str(error), params["login_user"])
         # An answer with an SQLSTATE came from the server; without one nobody answered.
         kind = GroundworkError if error.sqlstate or "FATAL" in str(error) else Unreachable
         raise kind(server, str(error).strip().splitlines()[0], remedy) from error
+
+
+def login_remedy(message: str, user: str) -> str:
+    """What to do about a login that failed, by what was said of it."""
+    usual = f"check that it runs and that {user} may log in"
+    return next((remedy for words, remedy in LOGIN_REMEDIES.items() if words in message.lower()), usual)
 
 
 class Blocked(Exception):

@@ -15,8 +15,9 @@ description:
     the remedy. Values of secrets never appear.
   - It runs on the controller. The host needs neither a connection nor Python, and nothing is changed.
   - Looked for are services that are unknown, miss one they depend on or exclude one another, entries that Compose would
-    not understand, malformed, floating or undigested images, domains and addresses that are missing, malformed or
-    examples, host ports that are taken twice or public, and weak, equal, published or unfit secrets.
+    not understand, malformed, floating or undigested images, servers and registries that are examples, domains and
+    addresses that are missing, malformed or examples, host ports that are taken twice or public, and weak, equal,
+    published or unfit secrets.
   - An Auth where who signs up could never sign in, since addresses have to be confirmed and no mail can be sent, is
     refused.
   - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
@@ -24,6 +25,7 @@ description:
   - Controls of the gateway are refused where Kong is chosen and cannot exercise them.
   - What Supabase published as an example is refused as the value of a secret and wherever a service or an app has it
     in place of a secret's name.
+  - A transaction pooler's port is refused for role C(database).
   - An app with C(public=true) is a front end, whose code everybody can read. It may know C(anon_key) and
     C(publishable_key). Every other secret is refused, and so are names and values of secret keys.
 extends_documentation_fragment:
@@ -71,6 +73,13 @@ options:
     description: Whether every image has to be named by its digest.
     type: bool
     default: false
+  hosts:
+    description:
+      - Addresses of the servers, by their names in the inventory. One without an address is reached by its name.
+      - Addresses of RFC 5737, RFC 3849 and RFC 9637 and domains of RFC 2606 are refused, here and as registries of
+        images.
+    type: dict
+    default: {}
   domains:
     description: Domains, by what they are for.
     type: dict
@@ -146,6 +155,16 @@ options:
         makes no firewall.
     type: dict
     default: {}
+  project:
+    description:
+      - Reference of a project that Supabase hosts, for an inventory without a stack of its own. No gateway has to be
+        chosen then, and of O(services) only C(redis) may be.
+      - Refused are API keys of another kind or project, and in an app another project's address, a URL of the project's
+        database that does not verify its certificate, one of the shared pooler without the project in the user's
+        name, and a host that has IPv6 addresses only, as far as the controller can resolve it.
+      - Of O(database) it is looked at how role C(database) reaches the project.
+    type: str
+    default: ""
 seealso:
   - module: groundwork.supabase.secret
   - module: groundwork.supabase.release
@@ -168,6 +187,8 @@ EXAMPLES = r"""
     other_images:
       caddy_image: "{{ caddy_image }}"
     require_digests: true
+    hosts:
+      node1: "{{ hostvars.node1.ansible_host }}"
     domains:
       api: "{{ supabase_api_domain }}"
       studio: "{{ supabase_studio_domain }}"

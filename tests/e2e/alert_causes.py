@@ -19,6 +19,7 @@ ASKING = (
     "seq 9999 | xargs -P 10 -I @ sh -c 'sleep 2; exec curl -s -o /dev/null -m 90 --cacert /etc/ssl/lab-ca.crt "
     '-H "apikey: PUBLISHABLE_KEY" "https://api.lab.test/rest/v1/todos?limit=1&@"\''
 )
+NONSENSE = '{"admin": {"listen": "unix//run/caddy/admin.sock"}, "apps": {"nonsense": {}}}'
 CURL = "curl -s -o /dev/null --cacert /etc/ssl/lab-ca.crt"
 # Sessions that take all that PostgreSQL gives to others, but for a few.
 CONNECTIONS = """
@@ -190,7 +191,8 @@ ROUNDS: tuple[tuple[Cause, ...], ...] = (
             on="node2",
         ),
         Cause(
-            '! echo \'{"apps": {"nonsense": {}}}\' | ' + f"{CADDY} -",
+            # With the same admin socket: another one, or none, would take that away from the configuration in force.
+            f"! echo '{NONSENSE}' | {CADDY} -",
             f"{CADDY} /etc/caddy/live/current/Caddyfile --adapter caddyfile",
             {"EdgeConfigurationRefused": {}},
         ),

@@ -143,8 +143,41 @@ def test_a_second_comes_back_beside_the_live_database(backed_up, play, node1):
         wanted = target.replace(microsecond=0).timestamp()
         assert wanted - 2.5 < restored <= wanted
         assert float(live(node1, BEATS)) > wanted + 1
+        refused = node1.run(f"{TOOLS}/source tables groundwork_backup.nothing,nowhere")
+        assert refused.rc != 0
+        assert "groundwork_backup.nothing, nowhere (a schema with tables): not in the database" in refused.stderr
     finally:
         node1.check_output("docker rm -f groundwork-restored; rm -r /var/lib/groundwork-restored")
+
+
+def test_tables_come_back_beside_their_successors(backed_up, play, node1):
+    lines = 'shop.\\"Order lines\\"'
+    live(node1, "create schema shop")
+    try:
+        live(node1, f"create table {lines} (id int generated always as identity primary key, what text)")
+        live(node1, "create table shop.visits (at date not null) partition by range (at)")
+        year = "values from ('2026-01-01') to (maxvalue)"
+        live(node1, f"create table shop.visits_2026 partition of shop.visits for {year}")
+        live(node1, f"insert into {lines} (what) select g::text from generate_series(1, 50) g")
+        live(node1, "insert into shop.visits values ('2026-05-01')")
+        time.sleep(3)
+        target = datetime.now(timezone.utc)
+        time.sleep(3)
+        live(node1, f"delete from {lines}")
+        wish = {"tables": "shop.Order lines, shop.visits", "target_time": moment(target)}
+        said = play("playbooks/restore.yml", "-e", json.dumps(wish)).output
+        assert '"restored_shop.Order lines": 50' in said and '"restored_shop.visits": 1' in said
+        rows = f"select count(*), min(at) from restored_shop.visits_2026, restored_{lines}"
+        assert live(node1, rows) == "50|2026-05-01"
+        assert live(node1, f"select count(*) from {lines}") == "0"
+        assert live(node1, "select has_schema_privilege('anon', 'restored_shop', 'usage')") == "f"
+        assert live(node1, "select has_schema_privilege('postgres', 'restored_shop', 'create')") == "t"
+        assert not node1.file("/var/lib/groundwork-restored/postgres").exists
+        assert "groundwork-restored" not in node1.check_output("docker ps --all --format '{{.Names}}'")
+        again = play("playbooks/restore.yml", "-e", json.dumps(wish), expect=2).output
+        assert "drop schema restored_shop cascade" in again
+    finally:
+        live(node1, "drop schema if exists shop, restored_shop cascade")
 
 
 def test_a_moment_comes_back_over_the_live_database(backed_up, play, node1, node2, served):

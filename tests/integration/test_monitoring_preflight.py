@@ -115,6 +115,31 @@ def test_who_is_told_is_looked_at(wrong: dict[str, Any], said: str) -> None:
     assert said in fault
 
 
+def test_digests_are_demanded_of_what_runs_and_of_nothing_else() -> None:
+    digest = "@sha256:" + "0a" * 32
+    own = {"supabase_require_digests": True}
+    assert [line.split(": ")[0] for line in faults(EXPORTERS, "__exporters_faults", **own)] == [
+        f"exporters_images.{name}" for name in ("agent", "node", "postgres", "redis")
+    ]
+    assert [line.split(": ")[0] for line in faults(ROLE, "__monitoring_faults", **own)] == [
+        f"monitoring_images.{name}" for name in ("gate", "prometheus", "alertmanager", "blackbox")
+    ]
+    pinned = {name: f"registry.test/{name}{digest}" for name in ("agent", "node", "postgres")}
+    more: dict[str, Any] = {
+        "exporters_images": pinned,
+        "exporters_overrides": {"redis-exporter": {"image": f"redis{digest}"}},
+    }
+    assert faults(EXPORTERS, "__exporters_faults", **own, **more) == []
+    # The exporter of metrics from queries has PostgreSQL's image, or one of its own.
+    more["exporters_sql_metrics"] = [{"name": "shop_orders", "help": "Orders.", "query": "select 1 as value"}]
+    assert faults(EXPORTERS, "__exporters_faults", **own, **more) == []
+    more["exporters_overrides"]["sql-exporter"] = {"image": "postgres-exporter:v1"}
+    (fault,) = faults(EXPORTERS, "__exporters_faults", **own, **more)
+    assert fault.startswith("exporters_overrides.sql-exporter: ")
+    (fault,) = faults(EXPORTERS, "__exporters_faults", exporters_images={"node": "node:latest"})
+    assert fault.startswith("exporters_images.node: node:latest is another image every time; ")
+
+
 def test_targets_follow_from_what_runs() -> None:
     targets = render_variable(EXPORTERS, "__exporters_targets", {**SETTINGS, **WELL})
     assert set(targets) == {"node", "agent", "db", "redis", "envoy", "realtime", "caddy", "shop"}

@@ -12,16 +12,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from postgres_server import ROOT
 
 DIGEST = "@sha256:" + "0a" * 32
-OWN = {"supabase_domain": "acme.test", "supabase_email": "ops@acme.test"}
+OWN = {"supabase_domain": "acme.test", "supabase_email": "ops@acme.test", "ansible_host": "10.0.0.11"}
 SECRET = "Kx7vQ2mZr9TfLw4BKx8vQ2mZr9TfLw4C"
 
 
+def own_apps(inventory):
+    text = (ROOT / "inventories" / inventory / "group_vars" / "all" / "apps.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text.replace("registry.example.com", "registry.acme.test"))["app_services"]
+
+
 def preflight(inventory, **variables):
+    filled_in = {**OWN, "app_services": own_apps(inventory), **variables}
     command = [Path(sys.executable).with_name("ansible-playbook"), "playbooks/preflight.yml", "-vvv"]
-    command += ["-i", f"inventories/{inventory}", "-e", json.dumps({**OWN, **variables})]
+    command += ["-i", f"inventories/{inventory}", "-e", json.dumps(filled_in)]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert SECRET not in done.stdout + done.stderr
@@ -29,9 +36,66 @@ def preflight(inventory, **variables):
 
 
 @pytest.mark.parametrize("inventory", ["dev", "staging", "prod"])
-def test_an_inventory_with_its_own_domain_has_no_fault(inventory):
+def test_an_inventory_that_was_filled_in_has_no_fault(inventory):
     done = preflight(inventory)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_an_inventory_has_as_an_example_is_named():
+    command = ["playbooks/preflight.yml", "-i", "inventories/prod"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), *command],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    for example in ("host node1: 198.51.100.11", "host node2: 198.51.100.12", "registry.example.com/tenant-app:1.0.0"):
+        assert f"{example} is an example" in done.stdout
+
+
+PROJECT = "qwmzkxjvbnplrtdsghcf"
+
+
+def hosted(tmp_path, **variables):
+    """What an operator fills in for a hosted project."""
+    authority = tmp_path / "ca.crt"
+    authority.write_text("-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
+    keys = {"publishable_key": "sb_publishable_" + SECRET, "secret_key": "sb_secret_" + SECRET[::-1]}
+    given = {**keys, "postgres_password": SECRET[1:]}
+    own = {"supabase_project": PROJECT, "database_ca_cert": str(authority), "vault_secrets": given}
+    return preflight("hosted", **{**own, **variables})
+
+
+def test_an_inventory_of_a_hosted_project_has_no_fault_when_it_is_filled_in(tmp_path):
+    done = hosted(tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ({"database_login_port": 6543}, "database_login_port: 6543 is a transaction pooler's"),
+        ({"database_ssl_mode": "require"}, "database_ssl_mode: require takes whoever answers"),
+        ({"stack_services": ["redis", "envoy"]}, f"service envoy: it runs in the hosted project {PROJECT}"),
+        ({"database_ca_cert": "/no/such/file"}, "database_ca_cert: /no/such/file cannot be read"),
+    ],
+)
+def test_a_fault_about_a_hosted_project_is_found(tmp_path, variables, fault):
+    done = hosted(tmp_path, **variables)
+    assert done.returncode == 2 and fault in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    "playbook", ["site.yml", "rollback.yml", "playbooks/verify.yml", "playbooks/rotate_secrets.yml"]
+)
+def test_a_playbook_can_be_read_with_the_inventory_of_a_hosted_project(playbook):
+    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", "inventories/hosted", "--list-tasks"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
 
 
 FAULTS = {
@@ -58,6 +122,8 @@ FAULTS = {
     },
     'backup_source is "node1" and backup_server is "node1"': {"backup_server": "node1"},
     "exporters_interval: 0 is no time between two looks": {"exporters_interval": "0"},
+    "exporters_images.node: node is another image every time": {"exporters_images": {"node": "node"}},
+    "monitoring_images.gate: gate is another image every time": {"monitoring_overrides": {"gate": {"image": "gate"}}},
     "monitoring_routes: pager: no receiver has that name": {"monitoring_routes": {"critical": "pager"}},
     "metric shop_orders (monitoring_sql_metrics[0]), query: it has a semicolon": {
         "monitoring_sql_metrics": [{"name": "shop_orders", "help": "Orders.", "query": "select 1 as value;"}],

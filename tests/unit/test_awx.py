@@ -136,10 +136,12 @@ def test_what_a_playbook_offers_is_asked() -> None:
 
 
 def texts_of(playbook: Path) -> str:
-    """A playbook with what it imports, and the tasks and variables of the roles that it names."""
+    """A playbook with what it imports, its files of variables, and the tasks of the roles that it names."""
     text = playbook.read_text(encoding="utf-8")
     for path in re.findall(r"(?:import_playbook|include_tasks): \"?(?:\{\{ ')?([\w/]+\.yml)", text):
         text += texts_of(playbook.parent / path)
+    for path in re.findall(r"\bvars/\w+\.yml", text):
+        text += (playbook.parent / path).read_text(encoding="utf-8")
     for name in re.findall(r"'(\w+\.yml)'", text):
         text += (playbook.parent / name).read_text(encoding="utf-8") if (playbook.parent / name).is_file() else ""
     for role in sorted(set(re.findall(r"groundwork\.supabase\.(\w+)$", text, re.MULTILINE))):

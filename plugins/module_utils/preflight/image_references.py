@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.examples import is_example
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
@@ -26,6 +27,12 @@ class ImageReference:
     tag: str | None
     digest: str | None
 
+    @property
+    def registry(self) -> str:
+        """Host that it is pulled from, "" where the name has none: that is what an engine takes for a host."""
+        host, slash, _path = self.name.partition("/")
+        return host.partition(":")[0] if slash and "." in host else ""
+
 
 def read_reference(text: str) -> ImageReference:
     """Take a reference apart.
@@ -42,17 +49,19 @@ def read_reference(text: str) -> ImageReference:
 
 
 def find_image_faults(where: str, text: str, require_digest: bool) -> list[Fault]:
-    """Why a reference does not say for good what runs."""
+    """Why a reference does not say for good what runs, or names what nobody has."""
     if not text:
         return [Fault(where, "it has no reference", "set it to NAME:TAG@sha256:DIGEST")]
     try:
         reference = read_reference(text)
     except ValueError as error:
         return [Fault(where, str(error), "write NAME:TAG@sha256:DIGEST")]
-    if reference.digest:
-        return []
-    if require_digest:
-        return [Fault(where, f"{text} has no digest", "append the @sha256:… that the registry shows for the tag")]
-    if reference.tag in (None, "latest"):
-        return [Fault(where, f"{text} is another image every time", "name a version, or a digest")]
-    return []
+    faults = []
+    if is_example(reference.registry):
+        faults.append(Fault(where, f"{text} is an example", "name it as the registry does that has the image"))
+    if require_digest and not reference.digest:
+        remedy = "append the @sha256:… that the registry shows for the tag"
+        faults.append(Fault(where, f"{text} has no digest", remedy))
+    elif not reference.digest and reference.tag in (None, "latest"):
+        faults.append(Fault(where, f"{text} is another image every time", "name a version, or a digest"))
+    return faults

@@ -13,7 +13,8 @@ from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.host_access.faults import parse_ports
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight import front_ends, hosted
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.examples import is_example
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.gateway import find_control_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.image_references import find_image_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.kong import find_kong_faults
@@ -40,8 +41,6 @@ POOLERS = ("pgbouncer", "supavisor")
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?:\*\.)?{LABEL}(?:\.{LABEL})+")
 EMAIL = re.compile(r"[^@\s\"'<>]+@([^@\s\"'<>]+)")
-# RFC 2606: names that stand in documentation.
-EXAMPLE_DOMAIN = re.compile(r"(?:^|\.)(?:example\.(?:com|net|org)|example|invalid)$")
 
 # Characters, as (minimum, exact). Self-hosting guide of Supabase and docker/.env.example: VAULT_ENC_KEY has 32,
 # PG_META_CRYPTO_KEY 32 or more; Realtime's ENVS.md: DB_ENC_KEY has 16; Phoenix demands 64 or more of SECRET_KEY_BASE.
@@ -82,6 +81,7 @@ class Inventory:
     images: Mapping[str, Any] = field(default_factory=dict)
     other_images: Mapping[str, Any] = field(default_factory=dict)
     require_digests: bool = False
+    hosts: Mapping[str, Any] = field(default_factory=dict)
     domains: Mapping[str, Any] = field(default_factory=dict)
     email: str = ""
     tls: str = "internal"
@@ -93,6 +93,9 @@ class Inventory:
     known_secrets: tuple[str, ...] | None = None
     gateway: Mapping[str, Any] = field(default_factory=dict)
     firewall: Mapping[str, Any] = field(default_factory=dict)
+    project: str = ""
+    # Hosts that apps name and that have IPv6 addresses only.
+    ipv6_only: tuple[str, ...] = ()
 
     def entries(self) -> Iterator[tuple[str, str, Any]]:
         """Name, how it is called to the reader, and entry of every service that is to run."""
@@ -109,6 +112,7 @@ def find_faults(inventory: Inventory) -> list[Fault]:
         find_choice_faults,
         find_entry_faults,
         find_image_reference_faults,
+        find_host_faults,
         find_domain_faults,
         find_published_port_faults,
         find_firewall_faults,
@@ -118,6 +122,7 @@ def find_faults(inventory: Inventory) -> list[Fault]:
         find_front_end_faults,
         find_gateway_faults,
         find_auth_faults,
+        find_project_faults,
     )
     return list(dict.fromkeys(fault for check in checks for fault in check(inventory)))
 
@@ -140,7 +145,7 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
             if needed not in chosen and not (name in inventory.apps and needed in inventory.apps):
                 yield Fault(where, f"it depends on {needed}, which is not chosen", f"choose {needed} too")
     gateways = sorted(chosen.intersection(GATEWAYS))
-    if len(gateways) != 1:
+    if len(gateways) != 1 and not inventory.project:
         cause = "both envoy and kong are chosen" if gateways else "neither envoy nor kong is chosen"
         yield Fault("gateway", cause, "choose one of them")
     if chosen.issuperset(POOLERS):
@@ -186,6 +191,14 @@ def find_image_reference_faults(inventory: Inventory) -> Iterator[Fault]:
             yield from find_image_faults(f"{where}: image", _text(entry.get("image")), inventory.require_digests)
 
 
+def find_host_faults(inventory: Inventory) -> Iterator[Fault]:
+    """Servers that were not filled in. Without an address a host is reached by its name."""
+    for name, value in inventory.hosts.items():
+        address = _text(value) or str(name)
+        if is_example(address):
+            yield Fault(f"host {name}", f"{address} is an example", "set ansible_host to the server's address")
+
+
 def find_domain_faults(inventory: Inventory) -> Iterator[Fault]:
     """Domains and the address that a certificate authority writes to."""
     real = inventory.environment in ("staging", "prod")
@@ -195,7 +208,7 @@ def find_domain_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, "it is missing", "set it to a name that resolves to the host")
         elif not DOMAIN.fullmatch(domain):
             yield Fault(where, f"{domain!r} is not a domain", "write it in lower case without https:// and path")
-        elif real and EXAMPLE_DOMAIN.search(domain):
+        elif real and is_example(domain):
             yield Fault(where, f"{domain} is an example", "set it to a domain of yours")
     match = EMAIL.fullmatch(inventory.email)
     if not inventory.email:
@@ -203,7 +216,7 @@ def find_domain_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault("email", "it is missing", "set the address that the certificate authority warns")
     elif match is None:
         yield Fault("email", f"{inventory.email!r} is not an address", "write NAME@DOMAIN")
-    elif real and EXAMPLE_DOMAIN.search(match.group(1)):
+    elif real and is_example(match.group(1)):
         yield Fault("email", f"{inventory.email} is an example", "set it to an address that somebody reads")
 
 
@@ -245,7 +258,7 @@ def find_secret_faults(inventory: Inventory) -> Iterator[Fault]:
     seen: dict[str, str] = {}
     for name, value in values.items():
         where = f"secret {name}"
-        role = TOKEN_ROLES.get(name)
+        role = None if inventory.project else TOKEN_ROLES.get(name)
         usual = MIN_OPAQUE_LENGTH if name in inventory.opaque_secrets else MIN_LENGTH
         minimum, exact = LENGTHS.get(name, (usual, None))
         faults = find_value_faults(where, value, 1 if role else minimum, exact)
@@ -288,6 +301,15 @@ def find_auth_faults(inventory: Inventory) -> Iterator[Fault]:
     """Settings of Auth that lock everybody out."""
     if "auth" in inventory.services:
         yield from find_sign_up_faults("service auth", inventory.catalog.get("auth"))
+
+
+def find_project_faults(inventory: Inventory) -> Iterator[Fault]:
+    """What does not fit the hosted project, where there is one."""
+    if inventory.project:
+        values = {name: str(value) for name, value in inventory.secrets.items() if value}
+        yield from hosted.find_hosted_faults(
+            inventory.project, inventory.services, inventory.apps, values, inventory.ipv6_only, inventory.now
+        )
 
 
 def find_front_end_faults(inventory: Inventory) -> Iterator[Fault]:

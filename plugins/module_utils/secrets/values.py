@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -127,15 +127,19 @@ def find_token_faults(
         token = jwt.decode(value)
     except jwt.MalformedToken as error:
         return [Fault(where, f"it is not a JSON Web Token: {error}", LEAVE_OUT)]
-    faults = []
-    if not token.is_signed_by(key):
-        faults.append(Fault(where, f"its signature is not that of {signed_by}", LEAVE_OUT))
+    unsigned = [] if token.is_signed_by(key) else [Fault(where, f"its signature is not that of {signed_by}", LEAVE_OUT)]
+    return [*unsigned, *find_claim_faults(where, token, claims, now, LEAVE_OUT)]
+
+
+def find_claim_faults(
+    where: str, token: jwt.Token, claims: Mapping[str, Any], now: datetime, remedy: str
+) -> Iterator[Fault]:
+    """Claims of a token that differ from the wanted ones, and a token that has expired or never will."""
     for claim, wanted in claims.items():
         if token.claims.get(claim) != wanted:
-            faults.append(Fault(where, f"its claim {claim} is not {wanted!r}", LEAVE_OUT))
+            yield Fault(where, f"its claim {claim} is not {wanted!r}", remedy)
     expires = token.claims.get("exp")
     if not isinstance(expires, (int, float)):
-        faults.append(Fault(where, "it never expires", LEAVE_OUT))
+        yield Fault(where, "it never expires", remedy)
     elif expires <= now.timestamp():
-        faults.append(Fault(where, f"it expired {int((now.timestamp() - expires) // 86400)} days ago", LEAVE_OUT))
-    return faults
+        yield Fault(where, f"it expired {int((now.timestamp() - expires) // 86400)} days ago", remedy)

@@ -7,6 +7,7 @@ usage: source redis|volumes|config [--label LABEL]
        source restore config|volumes|redis … --target FOLDER
        source receive FOLDER           (the database that the other host has prepared)
        source scratch FOLDER           (a server on it, beside the live one)
+       source tables TABLES [--check]  (copied from that server into the live database)
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from metrics import read_metrics, write_metrics
 from scratch import start_scratch
+from tables import check_tables, restore_tables
 
 FOLDER = Path("/etc/groundwork-backup")
 SETTINGS: dict[str, Any] = json.loads((FOLDER / "settings.json").read_text(encoding="utf-8"))
 SOURCE = SETTINGS["source"]
 VOLUMES = Path("/var/lib/docker/volumes")
 MANIFEST = Path("/var/lib/groundwork-backup/volumes.json")
+SCRATCH = "groundwork-restored"
 
 
 def ssh() -> list[str]:
@@ -186,6 +189,9 @@ def main() -> None:
     files.add_argument("--target", required=True)
     for name in ("receive", "scratch"):
         commands.add_parser(name).add_argument("folder")
+    tables = commands.add_parser("tables")
+    tables.add_argument("tables")
+    tables.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     os.umask(0o077)
     if arguments.command == "restore":
@@ -197,7 +203,11 @@ def main() -> None:
             text=True,
             check=True,
         ).stdout.strip()
-        start_scratch("groundwork-restored", image, Path(arguments.folder))
+        start_scratch(SCRATCH, image, Path(arguments.folder))
+    elif arguments.command == "tables" and arguments.check:
+        check_tables(SOURCE["database_container"], arguments.tables)
+    elif arguments.command == "tables":
+        print(json.dumps(restore_tables(SCRATCH, SOURCE["database_container"], arguments.tables)))
     elif arguments.command == "receive":
         receive(arguments.folder)
     else:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.groundwork.supabase.plugins.filter import er_diagram, policy_matrix
+from ansible_collections.groundwork.supabase.plugins.filter import er_diagram, image_faults, policy_matrix
 
 EMPTY = {"tables": [], "roles": [], "changed": False}
 draw = er_diagram.FilterModule().filters()["er_diagram"]
 write = policy_matrix.FilterModule().filters()["policy_matrix"]
+judge = image_faults.FilterModule().filters()["image_faults"]
 
 
 def test_an_empty_database():
@@ -31,3 +32,14 @@ def test_wrong_arguments():
         draw(EMPTY, "some")
     with pytest.raises(AnsibleFilterError, match="list of names"):
         write(EMPTY, "anon")
+
+
+def test_images_are_judged_by_the_variables_that_name_them():
+    images = {"shop_image": "shop:1.4.2", "web_image": "web:latest", "api_image": None}
+    assert [line.split(";")[0] for line in judge(images)] == [
+        "web_image: web:latest is another image every time",
+        "api_image: it has no reference",
+    ]
+    assert judge(images, True)[0].startswith("shop_image: shop:1.4.2 has no digest")
+    with pytest.raises(AnsibleFilterError, match="no mapping"):
+        judge(["shop:1"])

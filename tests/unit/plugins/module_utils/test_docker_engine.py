@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import (
+    DockerEngine,
     container_from_inspect,
     pinned,
 )
@@ -40,6 +43,22 @@ def test_yaml_reads_back_the_same(value):
 )
 def test_a_reference_is_pinned_by_its_own_repository(reference, digests, expected):
     assert pinned(reference, digests) == expected
+
+
+def test_what_is_pulled_is_known_by_its_digest():
+    there = {"host/here:1": {"RepoDigests": ["host/here@sha256:aa"]}}
+
+    def run(command, _text):
+        *verb, last = command
+        if verb == ["docker", "pull", "--quiet"]:
+            there[last] = {"RepoDigests": [f"{last.split(':')[0]}@sha256:bb"]}
+        wanted = command[3:]
+        return 0 if set(wanted) <= set(there) else 1, json.dumps([there.get(name) for name in wanted]), ""
+
+    assert DockerEngine(run).pull_missing(["host/here:1", "host/new:1"]) == {
+        "host/here:1": "host/here:1@sha256:aa",
+        "host/new:1": "host/new:1@sha256:bb",
+    }
 
 
 # Shortened from `docker inspect` of Docker 26.1.

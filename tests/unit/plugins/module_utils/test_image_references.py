@@ -43,8 +43,16 @@ def test_parts(text, parts):
         ("redis:8.2", True, "has no digest"),
         ("redis:8.2", False, None),
         (f"redis@{DIGEST}", True, None),
+        (f"registry.example.com/web@{DIGEST}", True, "is an example"),
+        ("192.0.2.5:5000/web:1", False, "is an example"),
+        ("example/web:1", False, None),
     ],
 )
 def test_faults(text, required, fault):
     found = [str(fault) for fault in find_image_faults("image redis", text, required)]
     assert found == [] if fault is None else len(found) == 1 and fault in found[0]
+
+
+def test_an_example_that_moves_is_two_faults():
+    found = [str(fault) for fault in find_image_faults("app web", "registry.example.com/web:latest", False)]
+    assert [part in line for part, line in zip(("is an example", "every time"), found)] == [True, True]

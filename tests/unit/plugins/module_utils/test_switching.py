@@ -187,6 +187,25 @@ def test_the_order_of_a_switch(make):
     assert host.engine.reads[1] == ("envoy", "two", "envoy", "new", "old", "rest")
 
 
+def test_a_release_keeps_the_digest_that_a_tag_stood_for(make, monkeypatch):
+    host = make()
+    asked = []
+
+    def resolve(references):
+        asked.extend(references)
+        return {reference: f"{reference}@sha256:aa" for reference in references}
+
+    monkeypatch.setattr(host.engine, "pull_missing", resolve)
+    deploy(host, BEFORE)
+    release = host.folder.current()
+    assert host.folder.manifest(release).images["envoy"] == "envoy:1@sha256:aa"
+    written = yaml.safe_load(Path(host.folder.compose_file(release)).read_text())
+    assert written["services"]["envoy"]["image"] == "envoy:1@sha256:aa"
+    asked.clear()
+    host.fetch(release)
+    assert sorted(asked) == [f"{name}:1@sha256:aa" for name in ("envoy", "old", "rest")], "what a rollback runs"
+
+
 def test_what_others_need_comes_before_their_trial_and_goes_with_it(make, monkeypatch):
     host = make()
     before, after = AFTER["passwords"]
