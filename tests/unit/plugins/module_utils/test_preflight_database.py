@@ -93,9 +93,7 @@ def test_the_role_is_known_by_heart():
 def test_role_exporters_is_known_by_heart():
     (variable,) = METRICS.variables.values()
     role = ROLE.parent / "exporters"
-    (specs,) = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))[
-        "argument_specs"
-    ].values()
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]
     taken = {
         name: {
             key: value for key, value in option.items() if key in ("type", "elements", "required", "choices", "default")
