@@ -27,7 +27,15 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migr
     find_file_faults,
     find_folder_faults,
 )
-from ansible_collections.groundwork.supabase.plugins.modules import audit, cron, partitions, rls, schema, vault
+from ansible_collections.groundwork.supabase.plugins.modules import (
+    audit,
+    cron,
+    partitions,
+    rls,
+    schema,
+    sql_metrics,
+    vault,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "services": {"type": "list", "elements": "str", "required": True},
@@ -59,13 +67,14 @@ ARGUMENTS: dict[str, Any] = {
     "firewall": {"type": "dict", "default": {}},
     "project": {"type": "str", "default": ""},
 }
-# What role database hands its variables to.
+# What role database hands its variables to, and role exporters the metrics that it computes in the database.
 DATABASE_ARGUMENTS = {
     "audit": audit.ARGUMENTS,
     "cron": cron.ARGUMENTS,
     "partitions": partitions.ARGUMENTS,
     "rls": rls.ARGUMENTS,
     "schema": schema.ARGUMENTS,
+    "sql_metrics": sql_metrics.ARGUMENTS,
     "vault": vault.ARGUMENTS,
 }
 ROLES = Path(__file__).parents[2] / "roles"

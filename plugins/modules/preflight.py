@@ -129,7 +129,8 @@ options:
     elements: str
   database:
     description:
-      - Variables of role C(database) that the inventory sets, by name, such as C(database_tables).
+      - Variables of role C(database) that the inventory sets, by name, such as C(database_tables), and
+        C(monitoring_sql_metrics).
       - Files in C(database_migrations) and C(database_seeds) have to be on the controller. Names in C(secret) are
         looked for in O(known_secrets) and O(secrets).
     type: dict

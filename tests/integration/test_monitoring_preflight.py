@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gateway_server import render_variable
 from monitoring_config import ROLE, SETTINGS
 from postgres_server import ROOT
@@ -76,6 +77,44 @@ def test_faults_of_monitoring_come_together() -> None:
         assert words in fault
 
 
+WELL_TOLD: dict[str, Any] = {
+    "monitoring_receivers": [{"name": name, "webhook": {"url": "https://lab.test"}} for name in ("team", "boss")],
+    "monitoring_routes": {"critical": "team"},
+    "monitoring_escalation": {"receiver": "boss", "minutes": 30},
+    "monitoring_working_hours": {"days": ["monday:friday", "sunday"], "start": "08:00", "end": "24:00"},
+}
+
+
+def test_escalation_and_working_hours_that_are_right_pass() -> None:
+    assert faults(ROLE, "__monitoring_faults", **WELL_TOLD) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"monitoring_escalation": {"receiver": "boss"}}, "tells nobody new, or at once"),
+        ({"monitoring_escalation": {"receiver": "team", "minutes": 5}}, "tells nobody new, or at once"),
+        ({"monitoring_escalation": {"receiver": "bos", "minutes": 5}}, "tells nobody new, or at once"),
+        ({"monitoring_working_hours": {"days": ["monday"]}}, "no such days or times"),
+        ({"monitoring_working_hours": {"days": ["mon"], "start": "08:00", "end": "18:00"}}, "no such days or times"),
+        ({"monitoring_working_hours": {"days": ["monday"], "start": "20:00", "end": "07:00"}}, "no such days or times"),
+        # As YAML reads 18:00 without quotes.
+        ({"monitoring_working_hours": {"days": ["monday"], "start": "08:00", "end": 1080}}, "in quotes"),
+        (
+            {"monitoring_smtp": {"host": "mail.lab.test", "sender": "a@lab.test", "user": "alerts"}},
+            "without a password",
+        ),
+        (
+            {"monitoring_receivers": [*WELL_TOLD["monitoring_receivers"], {"name": "lost", "webhook": {}}]},
+            "lost: its webhook leads nowhere",
+        ),
+    ],
+)
+def test_who_is_told_is_looked_at(wrong: dict[str, Any], said: str) -> None:
+    (fault,) = faults(ROLE, "__monitoring_faults", **{**WELL_TOLD, **wrong})
+    assert said in fault
+
+
 def test_digests_are_demanded_of_what_runs_and_of_nothing_else() -> None:
     digest = "@sha256:" + "0a" * 32
     own = {"supabase_require_digests": True}
@@ -86,8 +125,17 @@ def test_digests_are_demanded_of_what_runs_and_of_nothing_else() -> None:
         f"monitoring_images.{name}" for name in ("gate", "prometheus", "alertmanager", "blackbox")
     ]
     pinned = {name: f"registry.test/{name}{digest}" for name in ("agent", "node", "postgres")}
-    more = {"exporters_images": pinned, "exporters_overrides": {"redis-exporter": {"image": f"redis{digest}"}}}
+    more: dict[str, Any] = {
+        "exporters_images": pinned,
+        "exporters_overrides": {"redis-exporter": {"image": f"redis{digest}"}},
+    }
     assert faults(EXPORTERS, "__exporters_faults", **own, **more) == []
+    # The exporter of metrics from queries has PostgreSQL's image, or one of its own.
+    more["exporters_sql_metrics"] = [{"name": "shop_orders", "help": "Orders.", "query": "select 1 as value"}]
+    assert faults(EXPORTERS, "__exporters_faults", **own, **more) == []
+    more["exporters_overrides"]["sql-exporter"] = {"image": "postgres-exporter:v1"}
+    (fault,) = faults(EXPORTERS, "__exporters_faults", **own, **more)
+    assert fault.startswith("exporters_overrides.sql-exporter: ")
     (fault,) = faults(EXPORTERS, "__exporters_faults", exporters_images={"node": "node:latest"})
     assert fault.startswith("exporters_images.node: node:latest is another image every time; ")
 

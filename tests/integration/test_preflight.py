@@ -125,6 +125,9 @@ FAULTS = {
     "exporters_images.node: node is another image every time": {"exporters_images": {"node": "node"}},
     "monitoring_images.gate: gate is another image every time": {"monitoring_overrides": {"gate": {"image": "gate"}}},
     "monitoring_routes: pager: no receiver has that name": {"monitoring_routes": {"critical": "pager"}},
+    "metric shop_orders (monitoring_sql_metrics[0]), query: it has a semicolon": {
+        "monitoring_sql_metrics": [{"name": "shop_orders", "help": "Orders.", "query": "select 1 as value;"}],
+    },
 }
 
 

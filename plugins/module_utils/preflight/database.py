@@ -30,6 +30,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.arguments import read_schemas_argument
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.login_role_plan import read_login_roles
+from ansible_collections.groundwork.supabase.plugins.module_utils.sql_metrics.model import read_metrics
 from ansible_collections.groundwork.supabase.plugins.module_utils.vault.arguments import read_secrets
 
 # Where readers say that something stands: tables[3].policies[1].
@@ -80,6 +81,8 @@ CALLS = (
         (lambda given: read_jobs(given["jobs"], given["functions_url"] or None, database=""),),
     ),
 )
+# Of role exporters, which computes them in the same database.
+METRICS = Call("sql_metrics", {"metrics": "monitoring_sql_metrics"}, (lambda given: read_metrics(given["metrics"]),))
 
 
 def find_database_faults(
@@ -90,11 +93,12 @@ def find_database_faults(
 ) -> Iterator[Fault]:
     """All faults, in the order in which the role uses the variables.
 
-    variables: those that the inventory sets, by name. arguments: of each module in CALLS. options: of the role, as its
-    argument specification has them. known_secrets: names that the host's store will have, None where that is not known.
+    variables: those that the inventory sets, by name. arguments: of each module in CALLS and METRICS. options: of the
+    role, as its argument specification has them. known_secrets: names that the host's store will have, None where that
+    is not known.
     """
     yield from find_misspelt("database", variables, options)
-    for call in CALLS:
+    for call in (*CALLS, METRICS):
         values, faults = _read_variables(call, variables, arguments[call.module])
         yield from faults
         yield from _reader_faults(call, values)

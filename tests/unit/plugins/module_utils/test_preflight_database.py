@@ -9,12 +9,24 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.database import CALLS, find_database_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.database import (
+    CALLS,
+    METRICS,
+    find_database_faults,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migration_folder import (
     find_file_faults,
     find_folder_faults,
 )
-from ansible_collections.groundwork.supabase.plugins.modules import audit, cron, partitions, rls, schema, vault
+from ansible_collections.groundwork.supabase.plugins.modules import (
+    audit,
+    cron,
+    partitions,
+    rls,
+    schema,
+    sql_metrics,
+    vault,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +35,7 @@ OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encodi
     "options"
 ]
 MODULES = {"audit": audit, "cron": cron, "partitions": partitions, "rls": rls, "schema": schema, "vault": vault}
+MODULES["sql_metrics"] = sql_metrics
 ARGUMENTS = {name: module.ARGUMENTS for name, module in MODULES.items()}
 KNOWN = ("billing_password", "webhook")
 GOOD_POLICY = {"name": "reads", "command": "select", "roles": ["anon"], "using": "true"}
@@ -45,6 +58,7 @@ CLEAN = {
     "database_functions_url": "http://functions:9000",
     "database_lint": "warn",
     "database_own": "somebody else's",
+    "monitoring_sql_metrics": [{"name": "shop_orders", "help": "Orders.", "query": "select 1 as value"}],
 }
 
 
@@ -74,6 +88,21 @@ def test_the_role_is_known_by_heart():
     for call in CALLS:
         for argument, variable in call.variables.items():
             assert f'{argument}: "{{{{ {variable}' in tasks, variable
+
+
+def test_role_exporters_is_known_by_heart():
+    (variable,) = METRICS.variables.values()
+    role = ROLE.parent / "exporters"
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]
+    taken = {
+        name: {
+            key: value for key, value in option.items() if key in ("type", "elements", "required", "choices", "default")
+        }
+        for name, option in specs["options"][variable.replace("monitoring", "exporters")]["options"].items()
+    }
+    spec = sql_metrics.ARGUMENTS["metrics"]
+    assert taken == spec["options"]
+    assert 'metrics: "{{ exporters_sql_metrics }}"' in (role / "tasks" / "database.yml").read_text(encoding="utf-8")
 
 
 CASES = [
@@ -135,6 +164,10 @@ CASES = [
     ({"database_isolation": {"tenants": [{"name": "x", "claims": {}}]}},
      "database_isolation.tenants[0], x: missing required arguments: owns"),
     ({"database_isolation": {"tenant": []}}, "database_isolation: unknown key tenant; did you mean tenants?"),
+    ({"monitoring_sql_metrics": [*CLEAN["monitoring_sql_metrics"] * 2]},
+     "metric shop_orders (monitoring_sql_metrics[1]): monitoring_sql_metrics[0] has that name, too"),
+    ({"monitoring_sql_metrics": [{"name": "a", "help": "A."}]},
+     "monitoring_sql_metrics[0], a: missing required arguments: query"),
     ({"database_setings": {}}, "variable database_setings: role database has no such option; did you mean database"),
 ]  # fmt: skip
 
