@@ -319,7 +319,7 @@ NOT_HERE = {
     "ProbeFailed": "playbooks/verify.yml writes it when asked to, and has tests of its own",
     "PgbouncerClientsWait": "the application's own limits end what would hold connections",
     "PgbouncerWaitLong": "the application's own limits end what would hold connections",
-    "SqlMetricFails": "takes an hour of a query that fails; the lab has no metric of that kind",
+    "SqlMetricFails": "takes more than an hour of a query that fails",
     "PostgresqlFiguresMissing": "needs an exporter that is half broken",
     "PushLags": "needs a network that loses every other packet",
     "PushRefused": "needs figures that Prometheus does not take",

@@ -125,6 +125,13 @@ def test_every_service_has_a_target_that_is_up(node1, ask):
     assert [value for _labels, value in ask("probe_success")[0]] == [1.0, 1.0]
 
 
+def test_what_the_inventory_computes_in_sql_is_there(node1, ask):
+    wait_for(lambda: ask("tenant_app_tenants")[0], 120, "the metric")
+    ((labels, value),) = ask("tenant_app_tenants")[0]
+    assert (labels["host"], labels["job"]) == ("node1", "sql-metrics") and value >= 1
+    assert not ask('pg_exporter_last_scrape_error{job="sql-metrics"} == 1')[0]
+
+
 def selectors(expression: str) -> set[tuple[str, str]]:
     """Each name of a figure with each label that is asked of it, and with none."""
     bare = re.sub(r"\[\w+\]|\b(by|on|ignoring|without|group_left|group_right) \([^)]*\)", "", expression)
