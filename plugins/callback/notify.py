@@ -111,7 +111,7 @@ def _start(name: str, playbook: Any) -> Start:
     """What is known before the first task. AWX says by extra variables who started a job, and on which inventory."""
     extra = playbook.get_plays()[0].get_variable_manager().extra_vars
     sources = [os.path.relpath(source) if os.path.exists(source) else source for source in context.CLIARGS["inventory"]]
-    tags = list(context.CLIARGS.get("tags") or [])
+    tags = sorted(context.CLIARGS.get("tags") or [])
     return Start(
         run=str(uuid.uuid4()),
         playbook=name,

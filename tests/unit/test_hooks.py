@@ -27,7 +27,7 @@ Deploy = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def play(playbook: str, inventory: Path, variables: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    command = [sys.executable, "-m", "ansible", "playbook", playbook, "-i", str(inventory), *options]
+    command = [sys.executable, "-m", "ansible.cli.playbook", playbook, "-i", str(inventory), *options]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LOG": str(inventory.parent / "log.txt")}
     return subprocess.run(
         [*command, "-e", json.dumps({**local, **variables})],

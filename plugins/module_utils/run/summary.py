@@ -42,7 +42,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def names(hosts: Sequence[str]) -> str:
+def names(hosts: Iterable[str]) -> str:
+    """In the order of the alphabet, since the order in which hosts answer is another in every run."""
+    hosts = sorted(set(hosts))
     more = len(hosts) - NAMES
     # One more name is as short as its count.
     return ", ".join(hosts) if more <= 1 else f"{', '.join(hosts[:NAMES])} and {more} more"
@@ -73,7 +75,7 @@ def _changes(run: Run) -> Iterator[Line]:
             if change.dry == dry:
                 hosts.setdefault((change.phase, change.task), []).append(change.host)
         if hosts:
-            entries = [f"  {task} ({names(list(dict.fromkeys(where)))})" for (_phase, task), where in hosts.items()]
+            entries = [f"  {task} ({names(where)})" for (_phase, task), where in hosts.items()]
             yield from ((CHANGED, line) for line in ["", title, *_first(entries, CHANGES, "tasks")])
 
 

@@ -52,11 +52,13 @@ def play(tmp_path: Path) -> Callable[..., Played]:
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORCE_COLOR": "0",
+            # As without ansible-test.
+            "ANSIBLE_HOST_PATTERN_MISMATCH": "warning",
             # Long messages are wrapped otherwise.
             "COLUMNS": "1000",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", name, "-i", "hosts.json", *options],
+            [sys.executable, "-m", "ansible.cli.playbook", name, "-i", "hosts.json", *options],
             cwd=tmp_path,
             env={**os.environ, **settings, **environment},
             capture_output=True,

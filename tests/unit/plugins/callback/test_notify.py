@@ -67,7 +67,7 @@ def receiver() -> Iterator[Receiver]:
 def test_both_messages_of_a_run_that_fails(play, receiver):
     extra = json.dumps({"awx_user_name": "jane", "awx_inventory_name": "prod"})
     done = play(
-        [{"hosts": "one:two", "tasks": [CHANGE, FAIL]}],
+        [{"hosts": "one:two", "tasks": [{"ansible.builtin.raw": "env", "changed_when": False}, CHANGE, FAIL]}],
         *("--limit", "one", "--tags", "all,never", "-e", extra, "-vvvv"),
         GROUNDWORK_NOTIFY_URL=receiver.url,
     )
@@ -87,8 +87,8 @@ def test_both_messages_of_a_run_that_fails(play, receiver):
     assert last.pop("seconds") >= 0 and "log-line-canary" not in json.dumps(last)
     assert (last["event"], last["result"], last["changed"]) == ("ended", "failed", 1)
     assert last["failed"] == [{"host": "one", "task": "Start <auth>"}]
-    # The address is a secret.
-    assert PATH not in done.output
+    # The address is a secret, and the environment of a task was shown.
+    assert "ANSIBLE_CONFIG=" in done.output and PATH not in done.output
 
 
 def test_slack_gets_what_it_understands(play, receiver, tmp_path):

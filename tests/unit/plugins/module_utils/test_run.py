@@ -70,7 +70,7 @@ def test_long_lists_are_counted(run):
         run.change(f"Task {number}", "one", dry=False)
     said = lines(run)
     assert said[-2:] == ["  Task 19 (one)", "  and 3 more tasks"]
-    assert names(["a", "b", "c", "d", "e", "f"]) == "a, b, c, d, e, f"
+    assert names(["b", "a", "c", "d", "e", "f", "a"]) == "a, b, c, d, e, f"
     assert names(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
 
 
