@@ -18,6 +18,7 @@ from ansible.utils.vars import merge_hash
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, numbered
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.database import find_database_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.edge import find_edge_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.hooks import find_hook_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.hosted import (
     direct_hosts,
     find_login_faults,
@@ -108,6 +109,7 @@ class ActionModule(ActionBase):
             *find_login_faults(database, inventory.project, inventory.secrets),
             *self._database_faults(database, inventory),
             *self._edge_faults(edge, inventory),
+            *self._hook_faults((task_vars or {}).get("inventory_dir")),
         ]
         result.update(changed=False, faults=[str(fault) for fault in faults])
         # Recorded with every release of this run: a rollback without a name goes by the first.
@@ -141,6 +143,18 @@ class ActionModule(ActionBase):
             platform = {str(domain) for domain in inventory.domains.values()}
             secrets = _secret_names(inventory)
             yield from find_edge_faults(variables, self._options_of("caddy"), platform, inventory.now, secrets)
+
+    def _hook_faults(self, inventory_dir: str | None) -> Iterator[Fault]:
+        """What is wrong with the operator's own tasks beside the inventory, where it lies in a folder."""
+
+        def load(path: str) -> Any:
+            try:
+                return self._loader.load_from_file(path)
+            except AnsibleError as error:
+                raise ValueError(str(error).splitlines()[0]) from error
+
+        if inventory_dir:
+            yield from find_hook_faults(Path(inventory_dir) / "hooks", load)
 
     def _options_of(self, role: str) -> Mapping[str, Any]:
         specification = self._loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
