@@ -68,9 +68,9 @@ CONFIG = {
 IMAGE = policy.read_image(CONFIG, BASE, 240_000_000)
 
 
-def lines(name=NAME, pulled=PULLED, limit=350, **changes):
+def lines(name=NAME, pulled=(), limit=350, **changes):
     image = dataclasses.replace(IMAGE, **changes)
-    return [str(fault) for fault in policy.find_faults(name, image, pulled, limit)]
+    return [str(fault) for fault in policy.find_faults(name, image, pulled or PULLED, limit)]
 
 
 def test_what_an_image_adds_to_its_base():
