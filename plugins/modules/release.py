@@ -195,6 +195,7 @@ units:
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -211,20 +212,29 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeh
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
 
-def deployer(module: AnsibleModule, unit: str) -> Deployer:
+def deployer(module: AnsibleModule, unit: str, say: Callable[[str], None]) -> Deployer:
+    """say: told what takes long, as it happens."""
+
     def run(command: list[str], stdin: str) -> tuple[int, str, str]:
         code, out, err = module.run_command(command, data=stdin or None, handle_exceptions=False)
         return code, out, err
 
-    folder = ReleaseFolder(module.params["root"], unit)
-    return Deployer(folder, DockerEngine(run), read_values(module.params["secrets_dir"]), module.params["timeout"])
+    folder, secrets = ReleaseFolder(module.params["root"], unit), read_values(module.params["secrets_dir"])
+    return Deployer(folder, DockerEngine(run), secrets, module.params["timeout"], say)
 
 
 def present(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     unit = compose.build_unit(params["name"], params["services"], params["networks"], params["volumes"])
     Faults.raise_all(compose.find_unit_faults(unit))
-    host = deployer(module, unit.name)
+    story: list[str] = []
+
+    def say(text: str) -> None:
+        # In the journal at once, for who waits; in the result, for who reads it later.
+        module.log(text)
+        story.append(text)
+
+    host = deployer(module, unit.name, say)
     if module.check_mode:
         plan = host.plan(unit)
         outcome = Outcome(plan.changed, plan.current, host.folder.history().previous())
@@ -237,7 +247,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
     report = {"name": unit.name, "current": outcome.release, "previous": outcome.previous, "pruned": outcome.pruned}
-    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live)
+    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live, traffic=story)
     diff = [entry for entry in diff if entry["before"] != entry["after"]]
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
 
@@ -272,7 +282,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
             cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
             raise GroundworkError("rollback", cause, "list the releases with release_info")
         # Every unit's target is known before the first one is touched.
-        hosts = [deployer(module, unit) for unit in units]
+        hosts = [deployer(module, unit, module.log) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
         taken_back = [] if release else [host.folder.history().activations[-1].deployment for host in hosts]
         if not module.check_mode:

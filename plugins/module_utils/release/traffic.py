@@ -185,13 +185,23 @@ def _slowness(limits: Traffic, new: Sample, old: Sample) -> str:
     return f"answers take longer than before: {new.latency:.0f} ms instead of {old.latency:.0f} ms"
 
 
-def carries(shares: Mapping[str, int], trying: Collection[str], serving: Collection[str]) -> bool:
+def carries(asked: Collection[str], trying: Collection[str], serving: Collection[str]) -> bool:
     """Whether a trial that an earlier run left behind has to stay, because it serves in place of what that run was
     replacing. Any other is taken back: what served before still does.
 
-    shares: percent that a service's trial gets. trying, serving: services whose trial, whose own container serves.
+    asked: services whose trial gets requests. trying, serving: those whose trial, whose own container serves.
     """
-    return any(share and service in trying and service not in serving for service, share in shares.items())
+    return any(service in trying and service not in serving for service in asked)
+
+
+def trial_of(service: str) -> str:
+    """Name of a service's new container on the networks, and of its service in the trial."""
+    return f"{service}-trial"
+
+
+def tried_by(name: str) -> str:
+    """The service whose trial has that name."""
+    return name.removesuffix("-trial")
 
 
 def sample_of(answers: list[tuple[int, float | None]]) -> Sample:

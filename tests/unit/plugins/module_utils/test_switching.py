@@ -131,7 +131,7 @@ def make(tmp_path):
 
     def make_host():
         folder = ReleaseFolder(str(tmp_path / str(next(numbers))), "supabase")
-        return Deployer(folder, Engine(folder), {"key": "first"}, 1)
+        return Deployer(folder, Engine(folder), {"key": "first"}, 1, print)
 
     return make_host
 

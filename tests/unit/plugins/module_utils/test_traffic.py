@@ -85,20 +85,19 @@ def test_a_step_that_is_not_over_leaves_the_progress():
 
 
 @pytest.mark.parametrize(
-    ("share", "trying", "serving", "expected"),
+    ("asked", "trying", "serving", "expected"),
     [
-        (0, {"shop"}, {"shop"}, False),
-        (10, {"shop"}, {"shop"}, False),
-        (100, {"shop"}, {"shop"}, False),
+        (set(), {"shop"}, {"shop"}, False),
+        ({"shop"}, {"shop"}, {"shop"}, False),
         # Killed while the own container was replaced.
-        (100, {"shop"}, set(), True),
-        # It does not serve either, or gets nothing.
-        (100, set(), set(), False),
-        (0, {"shop"}, set(), False),
+        ({"shop"}, {"shop"}, set(), True),
+        # It does not serve either, or is asked nothing.
+        ({"shop"}, set(), set(), False),
+        (set(), {"shop"}, set(), False),
     ],
 )
-def test_what_an_interrupted_run_left_behind(share, trying, serving, expected):
-    assert carries({"shop": share, "other": 0}, trying, serving) is expected
+def test_what_an_interrupted_run_left_behind(asked, trying, serving, expected):
+    assert carries(asked, trying, serving) is expected
 
 
 def test_figures_of_answers():
