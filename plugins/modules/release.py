@@ -12,7 +12,7 @@ short_description: Deploy a set of Compose services as a release, or go back to 
 version_added: 0.1.0
 description:
   - A I(unit) is a Compose project whose releases lie side by side below O(root) on the host. Its services are given in
-    the Compose file's own syntax plus two keys, C(files) and C(live).
+    the Compose file's own syntax plus three keys, C(files), C(live) and C(traffic).
   - Configuration files are stored under a name that contains the hash of their content. A service is therefore
     recreated exactly when its own image, settings, secrets or files changed.
   - Live files (C(live)) are taken over by a running service without a restart. They come into force when every other
@@ -67,6 +67,16 @@ options:
         container that was started with the version. A dollar in it is doubled, as everywhere in a Compose file.
       - With C(live.ahead=true) they are taken over before any other container of the release starts, trials included,
         because those need what they change. They are taken back when the trial fails.
+      - The key C(traffic) brings the requests of a service that owns no volume to its new container step by step, where
+        the edge shares them (C(shift) of a site, see role P(groundwork.supabase.caddy#role)). The new container is
+        judged at each step by the figures of the old one in the same seconds. Where it is worse, the old one gets all
+        requests again, and the task fails with both figures. The keys say how this is done and are no part of the
+        release.
+      - C(traffic.steps) are percents, V([10, 50]) if not given; 100 follows by itself. C(traffic.dwell) are the seconds
+        at each of them (15), four times as many where there are fewer than C(traffic.requests) (30) to judge by.
+        C(traffic.errors) are the percentage points of failed requests (5), and C(traffic.latency) how many times as
+        long an answer (2), that the new container may be worse by. C(traffic.drain) are the seconds that running
+        requests and websockets get before their container is stopped (30).
     type: dict
     default: {}
   networks:
@@ -149,6 +159,17 @@ EXAMPLES = r"""
             lds.yaml: {template: lds.yaml.j2}
           accepted: [bash, /etc/envoy/accepted.sh]
 
+- name: Deploy an application, a quarter of whose requests come first
+  groundwork.supabase.release:
+    name: apps
+    services:
+      shop:
+        image: registry.example.com/shop:1.4.2
+        networks: [edge]
+        traffic: {steps: [25], dwell: 60, errors: 1}
+    networks:
+      edge: {name: edge, external: true}
+
 - name: Take the newest deployment back
   groundwork.supabase.release:
     state: rolled_back
@@ -184,6 +205,15 @@ units:
       description: Services whose live files came into force, or would; with O(state=present).
       type: list
       elements: str
+    traffic:
+      description:
+        - The steps by which traffic came to new containers, and the figures of both; with O(state=present).
+        - While they happen, they are in the host's journal under C(ansible-groundwork.supabase.release).
+      type: list
+      elements: str
+      sample:
+        - "shop: 10 % of the requests to the new container"
+        - "shop: well, at 10 % for 16 s: 0 of 105 failed, nine of ten within 50 ms; the old one: 0 of 947 failed"
     removed:
       description: Services that are gone.
       type: list

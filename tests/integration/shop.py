@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An application behind the edge whose releases are good, or fail in a way of their own, and clients that never stop."""
+"""An application behind the edge, whose releases are good or fail in a way of their own, and clients that ask."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ PROGRAM = r"""
 const http = require("node:http");
 const release = process.env.RELEASE;
 const fault = process.env.FAULT ?? "";
-const kept = [];
 if (fault === "crashes") process.exit(7);
 const server = http.createServer((request, response) => {
   if (fault === "hangs" && request.url !== "/healthz") return;
-  if (fault === "leaks") kept.push(Buffer.alloc(2 << 20, 1));
   const wait = new URL(request.url, "http://shop").searchParams.get("wait") ?? (fault === "slow" ? 400 : 0);
   const status = fault === "fails" && Math.random() < 0.2 ? 500 : 200;
   request.resume().on("end", () => setTimeout(() => {
@@ -42,7 +40,7 @@ process.on("SIGTERM", () => { server.close(() => process.exit(0)); setTimeout(()
 
 
 def entry(release: str, fault: str = "", **more: Any) -> dict[str, Any]:
-    """The service of a release. fault: fails, slow, hangs, leaks, crashes."""
+    """The service of a release. fault: fails, slow, hangs, crashes."""
     return {
         "image": "groundwork-lab/node:current",
         "command": ["node", "/shop.js"],

@@ -9,9 +9,9 @@ Clients ask all the time. Of a good release they notice nothing; a bad one has f
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
-from contextlib import suppress
 
 import pytest
 from compose_plugin import provide_compose
@@ -21,7 +21,7 @@ from process_tree import killed_run
 from shop import customers, entry
 
 SITE = {"domain": "app.lab.test", "upstream": "shop:8080", "shift": True}
-STEPS = {"steps": [10, 50], "dwell": 6, "requests": 20, "drain": 6}
+STEPS = {"steps": [10, 50], "dwell": 4, "requests": 20, "drain": 4}
 # What a share is in the file that the edge reads.
 NONE, TENTH, HALF, ALL = "0", "1999", "8000", "g"
 
@@ -36,13 +36,13 @@ class Shop:
         (folder / "secrets" / ".index.json").write_text("{}")
         self.base = {"name": self.name, "root": str(self.root), "secrets_dir": str(folder / "secrets"), "timeout": 20}
         self.base["networks"] = {"edge": {"name": network, "external": True}}
-        self._run = run
+        self.run = run
 
     def arguments(self, release, fault="", traffic=STEPS, **more):
         return {**self.base, "services": {"shop": entry(release, fault, traffic=traffic, **more)}}
 
     def deploy(self, release, fault="", **more):
-        return self._run("release", self.arguments(release, fault, **more))
+        return self.run("release", self.arguments(release, fault, **more))
 
     @property
     def share(self):
@@ -50,9 +50,8 @@ class Shop:
         return path.read_text() if path.exists() else NONE
 
     def containers(self, project=""):
-        """Names of those that run, by the environment's release."""
-        label = f"label=com.docker.compose.project={self.name}{project}"
-        return docker("ps", "--filter", label, "--format", "{{.Names}}").split()
+        """Those that run: ids."""
+        return docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={self.name}{project}").split()
 
     @property
     def history(self):
@@ -99,7 +98,7 @@ def edge(shop, load, network, tmp_path_factory):
 @pytest.fixture
 def one(shop, edge):
     """Release "one" serves alone, and nothing is left of what a test did before."""
-    shop.deploy("one")
+    assert shop.deploy("one", traffic=None).code == 0
     assert (shop.share, shop.containers("-trial")) == (NONE, [])
     wait_until(lambda: edge.ask().body == b"one", "release one answers")
 
@@ -112,26 +111,119 @@ def clients(edge, one):
 
 
 def test_a_good_release_gets_the_traffic_step_by_step_and_nobody_notices(shop, edge, clients):
+    websocket = upgraded(edge)
     began = time.time()
     outcome = shop.deploy("two")
     ended = time.time()
     assert outcome.changed, outcome.output
     time.sleep(1)
-    assert clients.lost == [] and len(clients.answers) > 200
-    # Of the first step's requests a tenth; the trial had them all before the own container was replaced.
-    early = clients.releases(began, ended)
-    assert early["one"] > 50 and early["two"] > 50
-    assert set(clients.releases(ended)) == {"two"}
-    story = outcome.result["units"][0]["traffic"]
-    for words in ("shop: 10 %", "shop: 50 %", "shop: 100 %", "well, at 50 %"):
-        assert any(words in line for line in story), story
+    assert clients.lost == []
+    during = clients.releases(began, ended)
+    assert during["one"] > 50 and during["two"] > 50
+    assert set(clients.releases(ended)) == {"two"}, "requests of two seconds ended before their container did"
+    assert (shop.share, shop.containers("-trial")) == (NONE, [])
+    story = "\n".join(outcome.result["units"][0]["traffic"])
+    for share in (10, 50, 100):
+        assert f"shop: {share} % of the requests to the new container" in story
+        assert re.search(rf"shop: well, at {share} % for \d+ s: 0 of \d+ failed, nine of ten within \d+ ms", story), (
+            story
+        )
+    # Its container is gone, and it had six seconds before that.
+    assert websocket.recv(1024) == b""
     assert not shop.deploy("two").changed
-    print(*story, clients.releases(), sep="\n")
+
+
+def upgraded(edge):
+    connection = edge.connect()
+    connection.sendall(
+        b"GET /socket HTTP/1.1\r\nHost: app.lab.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert b" 101 " in connection.recv(4096)
+    return connection
 
 
 BAD = {
-    "fails": "more requests fail than before",
-    "slow": "answers take longer than before",
-    "hangs": "answers hardly anything",
-    "leaks": "does not serve|fills its memory|answers take longer",
+    "fails": r"more requests fail than before: \d+\.\d % instead of 0\.0 %",
+    "slow": r"answers take longer than before: \d+ ms instead of \d+ ms",
+    "hangs": r"the new container answers hardly anything: \d+ requests wait",
 }
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_release_is_taken_back(shop, clients, fault):
+    before, container = shop.history, shop.containers()
+    began = time.time()
+    error = shop.deploy("bad", fault).error
+    ended = time.time()
+    assert re.search(BAD[fault], error) and "at 10 % for" in error, error
+    assert "serves on, untouched" in error
+    assert (shop.share, shop.containers("-trial"), shop.containers()) == (NONE, [], container)
+    assert shop.history == before
+    time.sleep(1)
+    assert set(clients.releases(ended)) == {"one"}
+    bad = [
+        answer for answer in clients.answers if answer.at > began and (answer.release == "bad" or answer.status != 200)
+    ]
+    print(
+        fault,
+        f"{len(bad)} of {sum(a.at > began for a in clients.answers)} requests met it;",
+        f"{len(clients.lost)} lost;",
+    )
+    print(fault, f"{bad[-1].at - bad[0].at:.1f} s from the first to the last;", error)
+    assert len(bad) < 0.3 * len([answer for answer in clients.answers if answer.at > bad[0].at])
+    assert not shop.deploy("one").changed
+
+
+def test_a_release_that_crashes_at_its_start_gets_no_request(shop, clients):
+    error = shop.deploy("bad", "crashes").error
+    assert "shop-trial: exited with 7" in error and "serves on, untouched" in error
+    assert clients.lost == [] and set(clients.releases()) == {"one"}
+
+
+def test_a_new_container_that_dies_at_a_step_is_replaced_by_the_old_one(shop, start, clients):
+    running = start("release", shop.arguments("two"))
+    wait_until(lambda: shop.share == HALF, "half of the requests")
+    time.sleep(1)
+    docker("kill", *shop.containers("-trial"))
+    error = running.wait().error
+    assert "the new container does not serve: exited with 137 (at 50 %" in error, error
+    # Those that it was answering, and no other. The edge repeats a GET by itself.
+    assert len(clients.lost) <= 8
+    assert shop.share == NONE
+
+
+def test_traffic_needs_an_edge_that_shares_it(shop, one):
+    entry_of_another = {**shop.arguments("two"), "services": {"other": entry("two", traffic=STEPS)}}
+    arguments = {**entry_of_another, "services": {**shop.arguments("one")["services"], **entry_of_another["services"]}}
+    assert shop.run("release", arguments).changed, "its first release has nothing to be compared with"
+    arguments["services"]["other"] = entry("three", traffic=STEPS)
+    error = shop.run("release", arguments).error
+    assert "service other: traffic: no site of the edge shares its requests; give its site" in error
+    assert shop.deploy("one").changed
+
+
+MOMENTS = {
+    "the first step": lambda shop: shop.share == TENTH,
+    "the second step": lambda shop: shop.share == HALF,
+    "the last step": lambda shop: shop.share == ALL,
+    "the replacement": lambda shop: shop.share == ALL and shop.containers() != shop.before,
+    "the way back to the own container": lambda shop: shop.before != shop.containers() and shop.share == NONE,
+}
+
+
+@pytest.mark.parametrize("then", ["two", "one"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_that_is_killed_is_completed_or_taken_back_by_the_next(shop, clients, moment, then):
+    shop.before = shop.containers()
+    with killed_run("release", shop.arguments("two", traffic={**STEPS, "dwell": 2})):
+        wait_until(lambda: MOMENTS[moment](shop), moment, 60)
+    time.sleep(2)
+    began = time.time()
+    assert shop.deploy(then, traffic={**STEPS, "dwell": 2}).code == 0
+    ended = time.time()
+    time.sleep(1)
+    assert clients.lost == []
+    assert set(clients.releases(ended)) == {then}
+    assert (shop.share, shop.containers("-trial")) == (NONE, [])
+    print(moment, then, f"{ended - began:.0f} s,", clients.releases())

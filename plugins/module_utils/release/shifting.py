@@ -30,7 +30,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffi
 )
 
 # Seconds between two looks at the figures, besides the second or two that the engine takes to tell the memory.
-PAUSE = 1.0
+PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,12 @@ class Shift:
             time.sleep(PAUSE)
 
     def _look(self, services: Collection[str], since: float) -> Look:
-        now = time.time()
-        answers = self.edge.answers([host for service in services for host in (service, trial_of(service))], since, now)
         trials = {container.service: container for container in self.engine.containers(self.trial)}
         own = {container.service: container for container in self.engine.containers(self.unit)}
         names = [container.name for container in (*trials.values(), *own.values()) if container.state == "running"]
-        return Look(now, answers, trials, own, self.engine.memory(names), self.edge.running())
+        memory, running, now = self.engine.memory(names), self.edge.running(), time.time()
+        answers = self.edge.answers([host for service in services for host in (service, trial_of(service))], since, now)
+        return Look(now, answers, trials, own, memory, running)
 
     def _act(self, each: Judged, look: Look) -> str:
         """Do what is decided; the reason where it is to go back."""

@@ -52,12 +52,14 @@ class Traffic:
 
 def traffic_of(service: str, spec: Any) -> Traffic:
     """A service's key ``traffic``. Raises all faults of its shape together."""
-    Faults.raise_all(_find_faults(f"service {service}: traffic", spec))
+    Faults.raise_all(find_traffic_faults(f"service {service}", spec))
     given: dict[str, Any] = {key: spec.get(key, value) for key, value in KEYS.items()}
     return Traffic(**{**given, "steps": tuple(given["steps"])})
 
 
-def _find_faults(where: str, spec: Any) -> Iterator[Fault]:
+def find_traffic_faults(service: str, spec: Any) -> Iterator[Fault]:
+    """What is wrong with the shape of a service's key ``traffic``."""
+    where = f"{service}: traffic"
     if not isinstance(spec, Mapping):
         yield Fault(where, "it is not a mapping", "give it steps")
         return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.edge import Edge, read_answers, threshold
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import (
     Progress,
     Sample,
@@ -119,3 +120,32 @@ def test_what_is_given_is_checked_all_at_once():
             traffic_of("shop", {"steps": steps})
     with pytest.raises(Faults, match="it is not a mapping"):
         traffic_of("shop", True)
+
+
+# Of Caddy 2.11, shortened.
+LOG = r"""
+{"logger":"http.log.access","status":200,"uuid":"0a621c04-f39c","latency":36.438471,"upstream":"shop-trial:8080"}
+{"logger":"http.log.access.log1","duration":3.1,"status":502,"latency":null,"upstream":"shop:8080","user_agent":""}
+{"logger":"http.log.error","msg":"dial tcp: connection refused","status":502,"upstream":"shop:8080"}
+{"logger":"http.log.access","status":405,"latency":null,"upstream":null}
+{"logger":"http.log.access","status":200,"latency":1.5,"upstream":"cart:8080"}
+{"logger":"admin","msg":"\"upstream\":\""}
+{"logger":"http.log.access","upstream":"shop:80
+"""
+
+
+def test_answers_are_read_from_the_access_log():
+    assert read_answers(LOG, ["shop", "shop-trial"]) == {"shop-trial": [(200, 36.438471)], "shop": [(502, None)]}
+    assert read_answers("", ["shop"]) == {"shop": []}
+
+
+def test_a_share_is_what_a_random_number_has_to_come_before(tmp_path):
+    numbers = [f"{number:08x}-f39c" for number in range(0, 2**32, 2**32 // 1000)]
+    for share in (0, 1, 10, 50, 99, 100):
+        below = sum(number < threshold(share) for number in numbers)
+        assert below == pytest.approx(len(numbers) * share / 100, abs=2), share
+    edge = Edge(None, tmp_path / "traffic")
+    assert edge.asked() == set()
+    edge.give("shop", 10)
+    edge.give("cart", 0)
+    assert edge.asked() == {"shop"}
