@@ -277,7 +277,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
     report = {"name": unit.name, "current": outcome.release, "previous": outcome.previous, "pruned": outcome.pruned}
-    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live, traffic=story)
+    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live, traffic=tuple(story))
     diff = [entry for entry in diff if entry["before"] != entry["after"]]
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
 

@@ -146,7 +146,7 @@ def upgraded(edge):
 BAD = {
     "fails": r"more requests fail than before: \d+\.\d % instead of 0\.0 %",
     "slow": r"answers take longer than before: \d+ ms instead of \d+ ms",
-    "hangs": r"the new container answers hardly anything: \d+ requests wait",
+    "hangs": r"hardly any request is answered: \d+ wait, 0 were",
 }
 
 
@@ -187,7 +187,7 @@ def test_a_new_container_that_dies_at_a_step_is_replaced_by_the_old_one(shop, st
     time.sleep(1)
     docker("kill", *shop.containers("-trial"))
     error = running.wait().error
-    assert "the new container does not serve: exited with 137 (at 50 %" in error, error
+    assert re.search(r"the new container does not serve: exited with 137.* \(at \d+ % for", error), error
     # Those that it was answering, and no other. The edge repeats a GET by itself.
     assert len(clients.lost) <= 8
     assert shop.share == NONE

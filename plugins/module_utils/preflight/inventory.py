@@ -168,7 +168,7 @@ def find_entry_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, "environment is not a mapping", "write NAME: value, not a list of NAME=value")
         if not isinstance(entry.get("files") or {}, Mapping):
             yield Fault(where, "files is not a mapping", "write PATH: {template: NAME} or PATH: {content: TEXT}")
-        if "traffic" in entry:
+        if entry.get("traffic") is not None:
             yield from find_traffic_faults(where, entry["traffic"])
         live = entry.get("live") or {}
         if not isinstance(live, Mapping) or not isinstance(live.get("files") or {}, Mapping):

@@ -67,12 +67,12 @@ class Judged:
         for host in (new, old):
             self.answers.setdefault(host, []).extend(look.answers[host])
         trial, own = look.trials.get(new), look.own.get(old)
+        elapsed = look.at - self.began
         return Seen(
-            elapsed=look.at - self.began,
-            new=sample_of(self.answers[new]),
-            old=sample_of(self.answers[old]),
+            elapsed=elapsed,
+            new=sample_of(self.answers[new], look.running.get(new, 0), elapsed),
+            old=sample_of(self.answers[old], look.running.get(old, 0), elapsed),
             trouble="it is gone" if trial is None else "" if trial.serves else trial.condition,
-            waiting=look.running.get(new, 0),
             memory=look.memory.get(trial.name) if trial else None,
             old_memory=look.memory.get(own.name) if own else None,
         )
@@ -101,14 +101,14 @@ class Shift:
     def settle(self, services: Collection[str], limits: Mapping[str, Traffic]) -> tuple[bool, bool]:
         """Take back a trial that an earlier run left behind, but for one that serves while its service does not.
 
-        services: all that the unit has or will have. Returns whether there was anything, and whether it stays.
+        services: those that the unit is to have. Returns whether there was anything, and whether it stays.
         """
         trials = {tried_by(each.service): each for each in self.engine.containers(self.trial)}
         asked = self.edge.asked() & {*services, *trials}
         if asked:
             trying = {service for service, container in trials.items() if container.serves}
             serving = {container.service for container in self.engine.containers(self.unit) if container.serves}
-            if carries(asked, trying, serving):
+            if carries(asked & set(services), trying, serving):
                 self.say("new containers of an interrupted run keep the traffic until others serve")
                 return True, True
         if asked or trials:
@@ -122,7 +122,8 @@ class Shift:
         if services:
             drain = {service: limits[service].drain if service in limits else KEYS["drain"] for service in services}
             self.drain({trial_of(service): seconds for service, seconds in drain.items()})
-            self.engine.stop([container.name for container in self.engine.containers(self.trial) if container.serves])
+            trials = self.engine.containers(self.trial)
+            self.engine.stop([container.name for container in trials if container.state == "running"])
         self.engine.remove_containers(self.trial)
 
     def forward(self, limits: Mapping[str, Traffic]) -> str:

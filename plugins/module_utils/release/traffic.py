@@ -21,8 +21,9 @@ PATIENCE = 4
 SETTLING = 5
 # Milliseconds that an answer may take longer however fast the old ones are: so much is a busy machine's own doing.
 SLACK = 50
-# One request that failed is an accident.
+# One request that failed is an accident, and one or two that wait may be uploads.
 FEWEST_FAILURES = 2
+FEWEST_WAITING = 3
 # Part of its memory's limit from which a container is about to be killed.
 FULL = 0.9
 # With what each has where the inventory does not say.
@@ -78,16 +79,23 @@ def find_traffic_faults(service: str, spec: Any) -> Iterator[Fault]:
 
 @dataclass(frozen=True)
 class Sample:
-    """Requests that a container answered, how many of them failed (status 500 and above), and the milliseconds within
-    which nine of ten were answered; None where none was."""
+    """What a container did in some seconds: requests that it answered, how many of them failed (status 500 and above),
+    the milliseconds within which nine of ten were answered, None where there is no time; how many wait at the end."""
 
     requests: int = 0
     failed: int = 0
     latency: float | None = None
+    waiting: int = 0
+    seconds: float = 0.0
 
     @property
     def rate(self) -> float:
         return self.failed / self.requests if self.requests else 0.0
+
+    @property
+    def stay(self) -> float:
+        """Seconds that a request is with the container, by Little's law, also where hardly any comes out again."""
+        return self.waiting * self.seconds / (self.requests + 1)
 
     def __str__(self) -> str:
         time = "" if self.latency is None else f", nine of ten within {self.latency:.0f} ms"
@@ -98,15 +106,14 @@ class Sample:
 class Seen:
     """What was seen since the step began.
 
-    elapsed: seconds. trouble: why the new container does not serve, "" where it does. waiting: requests that it has not
-    answered yet. memory, old_memory: part of the limit that is used, None where there is none or nobody knows.
+    elapsed: seconds. trouble: why the new container does not serve, "" where it does. memory, old_memory: part of the
+    limit that is used, None where there is none or nobody knows.
     """
 
     elapsed: float
     new: Sample
     old: Sample
     trouble: str = ""
-    waiting: int = 0
     memory: float | None = None
     old_memory: float | None = None
 
@@ -114,11 +121,10 @@ class Seen:
 @dataclass(frozen=True)
 class Progress:
     """Where a service is. reference: figures of the old container at the step before, for when it has no requests any
-    more. rate: requests a second that both had together then."""
+    more."""
 
     step: int = 0
     reference: Sample = Sample()
-    rate: float = 0.0
 
     def share(self, limits: Traffic) -> int:
         """Percent that the new container gets; it stays at 100 when there is nothing left to judge."""
@@ -143,17 +149,19 @@ def decide(limits: Traffic, progress: Progress, seen: Seen) -> Decision:
     old = seen.old if seen.old.requests >= limits.requests or not progress.reference.requests else progress.reference
     enough = new.requests >= limits.requests
     over = seen.elapsed >= limits.dwell * (1 if enough else PATIENCE)
-    worse = _condition(seen) or _silence(limits, progress, seen)
+    worse = _condition(seen) or _silence(seen, old)
     if not worse and (enough or over):
-        worse = _failures(limits, new, old) or (_slowness(limits, new, old) if over or seen.elapsed >= SETTLING else "")
+        worse = _failures(limits, new, old)
+    # Times of a few requests say more about the requests.
+    if not worse and enough and old.requests >= limits.requests and (over or seen.elapsed >= SETTLING):
+        worse = _slowness(limits, new, old)
     figures = f"at {share} % for {seen.elapsed:.0f} s: {new}; the old one: {old}"
     if worse:
         return Decision("back", f"{worse} ({figures})", progress)
     if not over:
         return Decision("stay", figures, progress)
-    total = (seen.new.requests + seen.old.requests) / seen.elapsed
     few = "" if enough else f", too few to judge: {limits.requests} were wanted"
-    return Decision("forward", figures + few, Progress(progress.step + 1, old, total))
+    return Decision("forward", figures + few, Progress(progress.step + 1, old))
 
 
 def _condition(seen: Seen) -> str:
@@ -164,15 +172,13 @@ def _condition(seen: Seen) -> str:
     return ""
 
 
-def _silence(limits: Traffic, progress: Progress, seen: Seen) -> str:
-    """A container that answers hardly anything has hardly any figures. Its requests are missing, and they wait."""
-    share = progress.share(limits)
-    expected = progress.rate * seen.elapsed if share == 100 else seen.old.requests * share / (100 - share)
-    missing = expected - seen.new.requests
-    silent = expected >= limits.requests and missing > expected * 3 / 4 and seen.waiting > missing / 2
-    if not silent or seen.elapsed < SETTLING:
+def _silence(seen: Seen, old: Sample) -> str:
+    """A container that answers hardly anything has hardly any figures, but its requests wait. Whether they do so for
+    longer than is their nature, as that of a websocket is, shows when those of the old one would have ended twice."""
+    late = seen.elapsed >= max(SETTLING, 2 * old.stay) and seen.new.stay > 4 * old.stay + SETTLING
+    if not late or seen.new.waiting < FEWEST_WAITING:
         return ""
-    return f"the new container answers hardly anything: {seen.waiting} requests wait"
+    return f"hardly any request is answered: {seen.new.waiting} wait, {seen.new.requests} were"
 
 
 def _failures(limits: Traffic, new: Sample, old: Sample) -> str:
@@ -206,8 +212,8 @@ def tried_by(name: str) -> str:
     return name.removesuffix("-trial")
 
 
-def sample_of(answers: list[tuple[int, float | None]]) -> Sample:
+def sample_of(answers: list[tuple[int, float | None]], waiting: int, seconds: float) -> Sample:
     """Figures of answers, each a status and the milliseconds until its headers, None where there were none."""
     times = sorted(time for _status, time in answers if time is not None)
     failed = sum(status >= 500 for status, _time in answers)
-    return Sample(len(answers), failed, times[(len(times) - 1) * 9 // 10] if times else None)
+    return Sample(len(answers), failed, times[(len(times) - 1) * 9 // 10] if times else None, waiting, seconds)

@@ -8,6 +8,7 @@ The engine is a model of one: containers by name, each with the settings and liv
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
@@ -305,6 +306,20 @@ def test_traffic_comes_step_by_step_and_goes_back_when_it_is_worse(make):
     deploy(host, after)
     assert host.engine.shares[1:] == ["1999", "8000", "g"]
     assert state(host)[0] == {"envoy", "web"}
+
+
+def test_a_trial_that_serves_stays_until_its_service_does(make):
+    before, after = AFTER["traffic"]
+    for asked in (after, before, unit("one", "rest")):
+        host = make()
+        deploy(host, before)
+        # Killed while the own container was replaced.
+        host.shift.edge.give("web", 100)
+        own = host.engine.running.pop(("supabase", "web"))
+        host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(own, service="web-trial")
+        deploy(host, asked)
+        assert state(host)[0] == set(asked.services)
+        assert host.engine.shares == [], "what serves alone is not judged again"
 
 
 def test_traffic_needs_an_edge_that_shares_it(make, monkeypatch):

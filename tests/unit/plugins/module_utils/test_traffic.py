@@ -21,8 +21,13 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffi
 LIMITS = traffic_of("shop", {})
 GOOD = Sample(100, 0, 20)
 OLD = Sample(900, 1, 20)
-# After the step of 50 %: the old container had 900 requests in 15 s, the new one as many.
-LAST = Progress(step=2, reference=OLD, rate=120)
+# After the step of 50 %, at which the old container had 900 requests.
+LAST = Progress(step=2, reference=OLD)
+
+
+def hanging(seconds, waiting, old=OLD):
+    return Seen(seconds, Sample(1, 0, 20, waiting, seconds), old)
+
 
 CASES = {
     # Good, and not.
@@ -41,19 +46,22 @@ CASES = {
     "too few for good": (Progress(), Seen(60, Sample(3, 0, 20), OLD), "forward", "too few to judge: 30 were wanted"),
     "none at all": (Progress(), Seen(60, Sample(), Sample()), "forward", "0 of 0 failed, too few"),
     "too few, and they fail": (Progress(), Seen(60, Sample(3, 2, 20), OLD), "back", "more requests fail"),
-    "too few old ones to compare times": (Progress(), Seen(15, Sample(100, 0, 900), Sample()), "forward", ""),
+    "too few to compare times": (Progress(), Seen(60, Sample(29, 0, 900), OLD), "forward", ""),
+    "too few old ones to compare times": (Progress(), Seen(15, Sample(100, 0, 900), Sample(29, 0, 9)), "forward", ""),
     # The container itself.
     "crashed": (Progress(), Seen(1, GOOD, OLD, trouble="exited with 137"), "back", "does not serve: exited with 137"),
     "memory": (Progress(), Seen(9, GOOD, OLD, memory=0.92, old_memory=0.4), "back", "fills its memory: 92 %"),
     "memory, as before": (Progress(), Seen(9, GOOD, OLD, memory=0.95, old_memory=0.93), "stay", ""),
     "memory, nobody knows": (Progress(), Seen(9, GOOD, OLD), "stay", ""),
-    # No answer makes no figures.
-    "hangs": (Progress(), Seen(6, Sample(2), Sample(900, 0, 20), waiting=98), "back", "98 requests wait"),
-    "hangs, and there is no hurry yet": (Progress(), Seen(4, Sample(2), Sample(900, 0, 20), waiting=98), "stay", ""),
-    "nobody asks it": (Progress(), Seen(6, Sample(2), Sample(900, 0, 20)), "stay", ""),
-    "holds websockets": (Progress(), Seen(6, Sample(95, 0, 20), Sample(900, 0, 20), waiting=500), "stay", ""),
-    "hangs with all requests": (LAST, Seen(6, Sample(5), Sample(), waiting=600), "back", "600 requests wait"),
-    "all went home at 100 %": (LAST, Seen(6, Sample(5), Sample()), "stay", ""),
+    # No answer makes no figures: it is those that wait which tell.
+    "hangs": (Progress(), hanging(6, 8), "back", "hardly any request is answered: 8 wait, 1 were"),
+    "hangs, and there is no hurry yet": (Progress(), hanging(4, 8), "stay", ""),
+    "two that wait may be uploads": (Progress(), hanging(6, 2), "stay", ""),
+    "as many wait at the old one": (Progress(), hanging(6, 8, old=Sample(20, 0, 20, 80, 6)), "stay", ""),
+    "holds websockets": (Progress(), hanging(14, 90, old=Sample(2, 0, 20, 900, 14)), "stay", ""),
+    "is busy": (Progress(), Seen(6, Sample(100, 0, 20, 50, 6), Sample(900, 0, 20, 10, 6)), "stay", ""),
+    "hangs with all requests": (LAST, hanging(6, 600, old=Sample()), "back", "600 wait"),
+    "all went home at 100 %": (LAST, hanging(6, 0, old=Sample()), "stay", ""),
     # With all requests it is judged by what the old one did at the step before.
     "good with all requests": (LAST, Seen(15, Sample(1800, 2, 25), Sample()), "forward", "the old one: 1 of 900"),
     "fails with all requests": (LAST, Seen(2, Sample(240, 60, 25), Sample()), "back", "25.0 % instead of 0.1 %"),
@@ -103,9 +111,9 @@ def test_what_an_interrupted_run_left_behind(asked, trying, serving, expected):
 
 def test_figures_of_answers():
     answers = [(200, float(time)) for time in range(1, 101)]
-    assert sample_of(answers) == Sample(100, 0, 90.0)
-    assert sample_of([(200, 1.0), (502, None), (404, 2.0), (500, 3.0)]) == Sample(4, 2, 2.0)
-    assert sample_of([]) == Sample()
+    assert sample_of(answers, 3, 15) == Sample(100, 0, 90.0, 3, 15)
+    assert sample_of([(200, 1.0), (502, None), (404, 2.0), (500, 3.0)], 0, 1) == Sample(4, 2, 2.0, 0, 1)
+    assert sample_of([], 0, 1) == Sample(seconds=1)
 
 
 def test_what_is_given_is_checked_all_at_once():
