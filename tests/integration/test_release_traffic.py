@@ -21,7 +21,7 @@ from process_tree import killed_run
 from shop import customers, entry
 
 SITE = {"domain": "app.lab.test", "upstream": "shop:8080", "shift": True}
-STEPS = {"steps": [10, 50], "dwell": 4, "requests": 20, "drain": 4}
+STEPS = {"steps": [10, 50], "dwell": 3, "requests": 20, "drain": 4}
 # What a share is in the file that the edge reads.
 NONE, TENTH, HALF, ALL = "0", "1999", "8000", "g"
 
@@ -128,7 +128,7 @@ def test_a_good_release_gets_the_traffic_step_by_step_and_nobody_notices(shop, e
         assert re.search(rf"shop: well, at {share} % for \d+ s: 0 of \d+ failed, nine of ten within \d+ ms", story), (
             story
         )
-    # Its container is gone, and it had six seconds before that.
+    # Its container is gone, when it had had four seconds for it.
     assert websocket.recv(1024) == b""
     assert not shop.deploy("two").changed
 
@@ -143,6 +143,8 @@ def upgraded(edge):
     return connection
 
 
+# From the first answer of a bad release to the last one. On a machine with nothing else to do it is half of that.
+SAFE_SECONDS = 20
 BAD = {
     "fails": r"more requests fail than before: \d+\.\d % instead of 0\.0 %",
     "slow": r"answers take longer than before: \d+ ms instead of \d+ ms",
@@ -162,16 +164,10 @@ def test_a_bad_release_is_taken_back(shop, clients, fault):
     assert shop.history == before
     time.sleep(1)
     assert set(clients.releases(ended)) == {"one"}
-    bad = [
-        answer for answer in clients.answers if answer.at > began and (answer.release == "bad" or answer.status != 200)
-    ]
-    print(
-        fault,
-        f"{len(bad)} of {sum(a.at > began for a in clients.answers)} requests met it;",
-        f"{len(clients.lost)} lost;",
-    )
-    print(fault, f"{bad[-1].at - bad[0].at:.1f} s from the first to the last;", error)
-    assert len(bad) < 0.3 * len([answer for answer in clients.answers if answer.at > bad[0].at])
+    met = [each for each in clients.answers if each.at > began and (each.release == "bad" or each.status != 200)]
+    assert met[-1].at - met[0].at < SAFE_SECONDS
+    asked = len([each for each in clients.answers if each.at > began])
+    assert len(met) < asked / 5, f"{len(met)} of {asked} met it, and a tenth should"
     assert not shop.deploy("one").changed
 
 
@@ -183,8 +179,7 @@ def test_a_release_that_crashes_at_its_start_gets_no_request(shop, clients):
 
 def test_a_new_container_that_dies_at_a_step_is_replaced_by_the_old_one(shop, start, clients):
     running = start("release", shop.arguments("two"))
-    wait_until(lambda: shop.share == HALF, "half of the requests")
-    time.sleep(1)
+    wait_until(lambda: shop.share == HALF, "half of the requests", 60)
     docker("kill", *shop.containers("-trial"))
     error = running.wait().error
     assert re.search(r"the new container does not serve: exited with 137.* \(at \d+ % for", error), error
@@ -212,18 +207,19 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("then", ["two", "one"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "then"),
+    [*((moment, "two") for moment in MOMENTS), ("the second step", "one"), ("the replacement", "one")],
+)
 def test_a_run_that_is_killed_is_completed_or_taken_back_by_the_next(shop, clients, moment, then):
     shop.before = shop.containers()
     with killed_run("release", shop.arguments("two", traffic={**STEPS, "dwell": 2})):
-        wait_until(lambda: MOMENTS[moment](shop), moment, 60)
+        wait_until(lambda: MOMENTS[moment](shop), moment, 120)
+    # Nobody is there for a while.
     time.sleep(2)
-    began = time.time()
-    assert shop.deploy(then, traffic={**STEPS, "dwell": 2}).code == 0
+    assert shop.deploy(then, traffic={**STEPS, "steps": [50], "dwell": 2}).code == 0
     ended = time.time()
     time.sleep(1)
     assert clients.lost == []
     assert set(clients.releases(ended)) == {then}
     assert (shop.share, shop.containers("-trial")) == (NONE, [])
-    print(moment, then, f"{ended - began:.0f} s,", clients.releases())

@@ -30,7 +30,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffi
 )
 
 # Seconds between two looks at the figures, besides the second or two that the engine takes to tell the memory.
-PAUSE = 0.5
+PAUSE = 1.0
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ class Shift:
         """Wait until no request runs at the hosts, for at most so many seconds each."""
         began = time.monotonic()
         while True:
+            # First of all: what was on its way to a host a moment ago is not counted there yet.
+            time.sleep(PAUSE)
             try:
                 running = self.edge.running()
             except GroundworkError:
@@ -155,7 +157,6 @@ class Shift:
             passed = time.monotonic() - began
             if not any(running.get(host) and passed < most for host, most in hosts.items()):
                 return
-            time.sleep(PAUSE)
 
     def _look(self, services: Collection[str], since: float) -> Look:
         trials = {container.service: container for container in self.engine.containers(self.trial)}
