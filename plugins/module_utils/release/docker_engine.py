@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,9 +143,9 @@ class DockerEngine:
         code, out, err = self._run([*limit, "docker", "exec", "--env", variable, container, *command], "")
         return code, out + err
 
-    def remove_containers(self, project: str) -> bool:
-        """Whether there was any."""
-        names = [container.name for container in self.containers(project)]
+    def remove_containers(self, project: str, but: Collection[str] = ()) -> bool:
+        """Remove a project's containers, without those of some services. Whether there was any."""
+        names = [container.name for container in self.containers(project) if container.service not in but]
         if names:
             self._output(["docker", "rm", "--force", *names])
         return bool(names)
