@@ -131,7 +131,8 @@ class Deployer:
         stored = self.folder.write_store(unit.files, self.secrets)
         rewritten = [live.service for live in unit.live if self.folder.live.write(live, self.secrets)]
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
-        if release != plan.current and plan.current is not None and not carried:
+        # Of the current release too: a run that was killed may have left containers of another one, which serve.
+        if plan.current is not None and (release != plan.current or plan.down) and not carried:
             self._try(unit.name, release, plan.current, unit.traffic)
         try:
             self._switch(unit.name, release, plan.current, rewritten)
@@ -211,7 +212,8 @@ class Deployer:
         if symptoms:
             again = switch.ahead(current)
             state = "serves on, untouched" if again is None else f"serves on, but {self._clean(again.text)}"
-            raise GroundworkError(f"release {release} of {unit}", f"{symptoms}\nrelease {current} {state}", REMEDY)
+            what = f"release {current}" if release != current else "what an interrupted run left"
+            raise GroundworkError(f"release {release} of {unit}", f"{symptoms}\n{what} {state}", REMEDY)
 
     def _trial(self, unit: str, release: str, current: str) -> dict[str, Any]:
         """Document of what can be tried beside what runs."""

@@ -323,6 +323,23 @@ def test_a_trial_that_serves_stays_until_its_service_does(make):
         assert host.engine.shares == [], "what serves alone is not judged again"
 
 
+def test_what_a_killed_run_left_serving_is_replaced_step_by_step_too(make):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    history = (host.folder.path / "history.json").read_text()
+    deploy(host, after)
+    (host.folder.path / "history.json").write_text(history)
+    host.engine.shares.clear()
+    host.engine.failing = {"web-trial"}
+    with pytest.raises(GroundworkError, match="what an interrupted run left serves on, untouched"):
+        deploy(host, before)
+    host.engine.failing = set()
+    assert deploy(host, before).changed
+    assert host.engine.shares == ["1999", "1999", "8000", "g"]
+    assert state(host)[0] == set(before.services)
+
+
 def test_traffic_needs_an_edge_that_shares_it(make, monkeypatch):
     host = make()
     other = compose.build_unit("supabase", {"other": {"image": "other:1"}}, {}, {})
