@@ -46,7 +46,7 @@ ARGUMENTS: dict[str, Any] = {
     "app_keys": {
         "type": "list",
         "elements": "str",
-        "default": ["domain", "port", "public", "metrics"],
+        "default": ["domain", "port", "public", "metrics", "traffic"],
         "no_log": False,
     },
     "images": {"type": "dict", "default": {}},

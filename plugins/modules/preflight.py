@@ -60,7 +60,7 @@ options:
     description: Keys that an app may have beyond those of Compose.
     type: list
     elements: str
-    default: [domain, port, public, metrics]
+    default: [domain, port, public, metrics, traffic]
   images:
     description: References of images, by the name of the service that gets another image than the catalog has.
     type: dict

@@ -12,7 +12,7 @@ short_description: Deploy a set of Compose services as a release, or go back to 
 version_added: 0.1.0
 description:
   - A I(unit) is a Compose project whose releases lie side by side below O(root) on the host. Its services are given in
-    the Compose file's own syntax plus two keys, C(files) and C(live).
+    the Compose file's own syntax plus three keys, C(files), C(live) and C(traffic).
   - Configuration files are stored under a name that contains the hash of their content. A service is therefore
     recreated exactly when its own image, settings, secrets or files changed.
   - Live files (C(live)) are taken over by a running service without a restart. They come into force when every other
@@ -67,6 +67,16 @@ options:
         container that was started with the version. A dollar in it is doubled, as everywhere in a Compose file.
       - With C(live.ahead=true) they are taken over before any other container of the release starts, trials included,
         because those need what they change. They are taken back when the trial fails.
+      - The key C(traffic) brings the requests of a service that owns no volume to its new container step by step, where
+        the edge shares them (C(shift) of a site, see role P(groundwork.supabase.caddy#role)). The new container is
+        judged at each step by the figures of the old one in the same seconds. Where it is worse, the old one gets all
+        requests again, and the task fails with both figures. The keys say how this is done and are no part of the
+        release.
+      - C(traffic.steps) are percents, V([10, 50]) if not given; 100 follows by itself. C(traffic.dwell) are the seconds
+        at each of them (15), four times as many where there are fewer than C(traffic.requests) (30) to judge by.
+        C(traffic.errors) are the percentage points of failed requests (5), and C(traffic.latency) how many times as
+        long an answer (2), that the new container may be worse by. C(traffic.drain) are the seconds that running
+        requests and websockets get before their container is stopped (30).
     type: dict
     default: {}
   networks:
@@ -197,6 +207,17 @@ EXAMPLES = r"""
             lds.yaml: {template: lds.yaml.j2}
           accepted: [bash, /etc/envoy/accepted.sh]
 
+- name: Deploy an application, a quarter of whose requests come first
+  groundwork.supabase.release:
+    name: apps
+    services:
+      shop:
+        image: registry.example.com/shop:1.4.2
+        networks: [edge]
+        traffic: {steps: [25], dwell: 60, errors: 1}
+    networks:
+      edge: {name: edge, external: true}
+
 - name: Take the newest deployment back
   groundwork.supabase.release:
     state: rolled_back
@@ -232,6 +253,15 @@ units:
       description: Services whose live files came into force, or would; with O(state=present).
       type: list
       elements: str
+    traffic:
+      description:
+        - The steps by which traffic came to new containers, and the figures of both; with O(state=present).
+        - While they happen, they are in the host's journal under C(ansible-groundwork.supabase.release).
+      type: list
+      elements: str
+      sample:
+        - "shop: 10 % of the requests to the new container"
+        - "shop: well, at 10 % for 16 s: 0 of 105 failed, nine of ten within 50 ms; the old one: 0 of 947 failed"
     removed:
       description: Services that are gone.
       type: list
@@ -243,6 +273,7 @@ units:
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -264,13 +295,15 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeh
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
 
-def deployer(module: AnsibleModule, unit: str) -> Deployer:
+def deployer(module: AnsibleModule, unit: str, say: Callable[[str], None]) -> Deployer:
+    """say: told what takes long, as it happens."""
+
     def run(command: list[str], stdin: str) -> tuple[int, str, str]:
         code, out, err = module.run_command(command, data=stdin or None, handle_exceptions=False)
         return code, out, err
 
-    folder = ReleaseFolder(module.params["root"], unit)
-    return Deployer(folder, DockerEngine(run), read_values(module.params["secrets_dir"]), module.params["timeout"])
+    folder, secrets = ReleaseFolder(module.params["root"], unit), read_values(module.params["secrets_dir"])
+    return Deployer(folder, DockerEngine(run), secrets, module.params["timeout"], say)
 
 
 BREAKING_CHANGE: dict[str, Any] = {
@@ -298,7 +331,14 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     unit = compose.build_unit(params["name"], params["services"], params["networks"], params["volumes"])
     Faults.raise_all(compose.find_unit_faults(unit))
-    host = deployer(module, unit.name)
+    story: list[str] = []
+
+    def say(text: str) -> None:
+        # In the journal at once, for who waits; in the result, for who reads it later.
+        module.log(text)
+        story.append(text)
+
+    host = deployer(module, unit.name, say)
     if module.check_mode:
         plan = plan_of(module, host, unit)
         outcome = Outcome(plan.changed, plan.current, host.folder.history().previous())
@@ -311,7 +351,7 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
     report = {"name": unit.name, "current": outcome.release, "previous": outcome.previous, "pruned": outcome.pruned}
-    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live)
+    report.update(replaced=plan.replaced or plan.down, removed=plan.removed, live=plan.live, traffic=tuple(story))
     diff = [entry for entry in diff if entry["before"] != entry["after"]]
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
 
@@ -346,7 +386,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
             cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
             raise GroundworkError("rollback", cause, "list the releases with release_info")
         # Every unit's target is known before the first one is touched.
-        hosts = [deployer(module, unit) for unit in units]
+        hosts = [deployer(module, unit, module.log) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
         taken_back = [] if release else [host.folder.history().activations[-1].deployment for host in hosts]
         if not module.check_mode:

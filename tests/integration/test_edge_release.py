@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 
 import pytest
@@ -91,3 +92,12 @@ def test_a_static_front_end_needs_its_folder(deploy, tmp_path):
     assert serves(deploy.container) == before
     (tmp_path / "www").mkdir()
     assert deploy(caddy_sites=[site]).result["units"][0]["replaced"] == ["caddy"]
+
+
+def test_an_edge_that_shares_requests_gets_the_folder_of_the_shares(deploy, tmp_path):
+    site = {"domain": "app.lab.test", "upstream": "shop:8080", "shift": True}
+    assert deploy(caddy_sites=[site], supabase_root=str(tmp_path / "units")).changed
+    (tmp_path / "units" / "traffic" / "shop").write_text("1999")
+    assert docker("exec", deploy.container, "cat", "/etc/caddy/traffic/shop") == "1999"
+    running = json.loads(docker("exec", deploy.container, "wget", "-q", "-O", "-", "http://127.0.0.1:8080/upstreams"))
+    assert {"shop:8080", "shop-trial:8080"} <= {upstream["address"] for upstream in running}

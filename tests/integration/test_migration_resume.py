@@ -5,16 +5,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-from ad_hoc import command_line
 from migration_queries import PROGRESS, VERSIONS, wait_until
-from postgres_server import ROOT
+from process_tree import killed_run
 
 INDEXES = "select indexrelid::regclass::text, indisvalid from pg_index where indrelid = '{}'::regclass order by 1"
 INDEXED = """
@@ -155,27 +148,5 @@ def test_a_lost_connection_is_told_and_leaves_nothing(run, start, database, proj
 
 def kill_when(database, arguments, condition):
     """Start a run as a program, and kill it and everything it started once the condition holds."""
-    program = [str(Path(sys.executable).with_name("ansible")), *command_line("migration", arguments)[1:]]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with killed_run("migration", arguments):
         wait_until(database, condition)
-    finally:
-        for pid in [process.pid, *descendants(process.pid)]:
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
-
-
-def descendants(parent):
-    """Processes below this one. Each row of the table names its parent in the second field behind the command."""
-    children = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = list(children.get(parent, []))
-    for pid in found:
-        found.extend(children.get(pid, []))
-    return found

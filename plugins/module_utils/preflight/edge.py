@@ -118,6 +118,8 @@ def _find_site_faults(where: str, site: Mapping[str, Any], values: Mapping[str, 
     for upstream in [upstreams] if isinstance(upstreams, str) else upstreams:
         if not UPSTREAM.fullmatch(str(upstream)):
             yield Fault(where, f"upstream {upstream!r} is not HOST:PORT", "write app:8080")
+    if site.get("shift") and (not isinstance(upstreams, str) or not upstreams):
+        yield Fault(where, "shift is for a single upstream", "name the one service, or leave shift out")
     if site.get("certificate") and not NAME.fullmatch(site["certificate"]):
         yield Fault(where, f"certificate {site['certificate']!r} is no name", "write NAME for NAME.pem and NAME.key")
     yield from _find_format_faults(f"{where}: ", site)

@@ -25,6 +25,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.publ
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.sign_up import find_sign_up_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import find_traffic_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import secret_names
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import (
     MIN_LENGTH,
@@ -172,6 +173,8 @@ def find_entry_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(where, "environment is not a mapping", "write NAME: value, not a list of NAME=value")
         if not isinstance(entry.get("files") or {}, Mapping):
             yield Fault(where, "files is not a mapping", "write PATH: {template: NAME} or PATH: {content: TEXT}")
+        if entry.get("traffic") is not None:
+            yield from find_traffic_faults(where, entry["traffic"])
         live = entry.get("live") or {}
         if not isinstance(live, Mapping) or not isinstance(live.get("files") or {}, Mapping):
             yield Fault(

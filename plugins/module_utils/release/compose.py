@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From service entries (Compose syntax plus ``files`` and ``live``) to one Compose document and the files it names.
+"""From service entries (Compose syntax and our own keys) to one Compose document and the files it names.
 
 Pure: nothing here reads or writes. A configuration file is stored under a name that contains the hash of its content,
 so Compose recreates a service exactly when that service's own configuration changed.
@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
@@ -25,6 +25,11 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.live i
     LiveFiles,
     declared_in,
     live_files,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import (
+    Traffic,
+    traffic_of,
+    trial_of,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import (
     PLACEHOLDER,
@@ -46,7 +51,10 @@ NOT_FOR_TRIAL = ("container_name", "depends_on", "ports")
 
 @dataclass(frozen=True)
 class Unit:
-    """Everything one release of a unit consists of, before any secret is put in."""
+    """Everything one release of a unit consists of, before any secret is put in.
+
+    traffic: how its services are deployed, which is no part of what is deployed.
+    """
 
     name: str
     services: Mapping[str, Mapping[str, Any]]
@@ -54,6 +62,7 @@ class Unit:
     volumes: Mapping[str, Any]
     files: tuple[ConfigFile, ...]
     live: tuple[LiveFiles, ...] = ()
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
 
     def files_of(self, service: str) -> tuple[ConfigFile, ...]:
         return tuple(file for file in self.files if file.service == service)
@@ -66,20 +75,22 @@ class Unit:
 
 def build_unit(name: str, services: Mapping[str, Any], networks: Mapping[str, Any], volumes: Mapping[str, Any]) -> Unit:
     """Split service entries into plain Compose entries and configuration files."""
-    plain, files, lively = {}, [], []
+    plain, files, lively, traffic = {}, [], [], {}
     for service, entry in sorted(services.items()):
         entry = {key: value for key, value in entry.items() if value is not None}
         for path, spec in sorted((entry.pop("files", None) or {}).items()):
             files.append(config_file(service, path, spec))
         if "live" in entry:
             lively.append(live_files(service, entry.pop("live")))
+        if "traffic" in entry:
+            traffic[service] = traffic_of(service, entry.pop("traffic"))
         environment = {key: _scalar(value) for key, value in (entry.pop("environment", None) or {}).items()}
         secret = {key: value for key, value in environment.items() if secret_names(value)}
         if secret:
             files.append(ConfigFile(service, ENVIRONMENT, _env_text(secret), 0o400, 0, 0))
         entry["environment"] = {key: value for key, value in environment.items() if key not in secret}
         plain[service] = entry
-    return Unit(name, plain, networks, volumes, tuple(files), tuple(lively))
+    return Unit(name, plain, networks, volumes, tuple(files), tuple(lively), traffic)
 
 
 def _scalar(value: Any) -> str:
@@ -168,7 +179,7 @@ def trial(doc: Mapping[str, Any], services: set[str], networks: set[str]) -> dic
         copy["restart"] = "no"
         if name in lively:
             copy["volumes"] = [_of_version(mount, lively[name]) for mount in entry["volumes"]]
-        chosen[f"{name}-trial"] = copy
+        chosen[trial_of(name)] = copy
     trial_doc = {"name": f"{doc['name']}-trial", "services": chosen}
     for kind in ("networks", "volumes"):
         trial_doc[kind] = {
@@ -205,6 +216,9 @@ def find_unit_faults(unit: Unit) -> list[Fault]:
             if network not in unit.networks
         )
         faults.extend(_text_faults(where, entry, set()))
+        if service in unit.traffic and not runs_twice(entry):
+            cause = "traffic needs a second container for a while, and it owns a volume or the host's network"
+            faults.append(Fault(where, cause, "leave traffic out"))
     for each in unit.live:
         faults.extend(_text_faults(f"{unit.name}: service {each.service}", each.accepted, set(), "live.accepted"))
     for file in unit.texts:

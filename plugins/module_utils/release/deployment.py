@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -21,7 +21,9 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.folder
     to_prune,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import declared_in
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.shifting import Shift
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.switching import Complaint, Switch, last_line
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import Traffic, trial_of
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask, secret_names
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import seal
@@ -73,14 +75,22 @@ class Deployer:
     """Deploys units of one host.
 
     secrets: values of the host's store by name; they go into stored files and are masked in everything that is said.
-    timeout: seconds that services get to become healthy.
+    timeout: seconds that services get to become healthy. say: told what takes long, as it happens.
     """
 
-    def __init__(self, folder: ReleaseFolder, engine: DockerEngine, secrets: Mapping[str, str], timeout: int) -> None:
+    def __init__(
+        self,
+        folder: ReleaseFolder,
+        engine: DockerEngine,
+        secrets: Mapping[str, str],
+        timeout: int,
+        say: Callable[[str], None],
+    ) -> None:
         self.folder = folder
         self.engine = engine
         self.secrets = secrets
         self.timeout = timeout
+        self.shift = Shift(engine, folder.unit, folder.path.parent, say)
 
     def plan(self, unit: compose.Unit) -> Plan:
         doc = compose.document(unit, str(self.folder.path), self.secrets)
@@ -109,8 +119,8 @@ class Deployer:
 
     def deploy(self, unit: compose.Unit, commit: str, deployment: str, keep: int) -> Outcome:
         """Bring the unit to the release that its services describe."""
-        # A run that was killed may have left its trial behind, or the link.
-        trial_left = self.engine.remove_containers(f"{unit.name}-trial")
+        # A run that was killed may have left its trial behind, with traffic perhaps, or the link.
+        trial_left, carried = self.shift.settle(unit.services, unit.traffic)
         plan = self.plan(unit)
         if not plan.changed:
             if plan.current is not None:
@@ -121,11 +131,15 @@ class Deployer:
         stored = self.folder.write_store(unit.files, self.secrets)
         rewritten = [live.service for live in unit.live if self.folder.live.write(live, self.secrets)]
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
-        if release != plan.current and plan.current is not None:
-            self._try(unit.name, release, plan.current)
-        self._switch(unit.name, release, plan.current, rewritten)
-        history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
-        self.folder.make_current(history)
+        # Of the current release too: a run that was killed may have left containers of another one, which serve.
+        if plan.current is not None and (release != plan.current or plan.down) and not carried:
+            self._try(unit.name, release, plan.current, unit.traffic)
+        try:
+            self._switch(unit.name, release, plan.current, rewritten)
+            history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
+            self.folder.make_current(history)
+        finally:
+            self.shift.settle(unit.services, unit.traffic)
         return Outcome(True, release, history.previous(), self._prune(keep))
 
     def rollback_target(self, release: str | None) -> str:
@@ -159,9 +173,12 @@ class Deployer:
     def roll_back(self, target: str) -> Outcome:
         """Make an earlier release current again, judged by health like any other."""
         history, current = self.folder.history(), self.folder.current()
+        services = self.folder.manifest(target).document["services"]
+        self.shift.settle(services, {})
         if target == current:
             return Outcome(False, current, history.previous())
         self._switch(self.folder.unit, target, current)
+        self.shift.settle(services, {})
         back = history.taken_back_to(target)
         if not back.activations or back.activations[-1].release != target:
             now = utc_now()
@@ -183,34 +200,47 @@ class Deployer:
         self.folder.write_release(manifest, compose.with_images(doc, images), unit.texts)
         return name
 
-    def _try(self, unit: str, release: str, current: str) -> None:
-        """Start what changed beside what runs. When that fails, the running release is as it was before."""
+    def _try(self, unit: str, release: str, current: str, traffic: Mapping[str, Traffic]) -> None:
+        """Start what changed beside what runs, and bring it the traffic of services that have steps for that; then it
+        stays until their own containers are replaced. When that fails, the running release is as it was before."""
+        doc = self._trial(unit, release, current)
+        shifted = {service: limits for service, limits in traffic.items() if trial_of(service) in doc["services"]}
+        self.shift.find_faults(shifted)
         switch = Switch(self.folder, self.engine, self.timeout)
         complaint = switch.ahead(release)
-        symptoms = self._symptoms(unit, complaint) if complaint else self._try_beside(unit, release, current)
+        symptoms = self._symptoms(unit, complaint) if complaint else self._try_beside(doc, shifted)
         if symptoms:
             again = switch.ahead(current)
             state = "serves on, untouched" if again is None else f"serves on, but {self._clean(again.text)}"
-            raise GroundworkError(f"release {release} of {unit}", f"{symptoms}\nrelease {current} {state}", REMEDY)
+            what = f"release {current}" if release != current else "what an interrupted run left"
+            raise GroundworkError(f"release {release} of {unit}", f"{symptoms}\n{what} {state}", REMEDY)
 
-    def _try_beside(self, unit: str, release: str, current: str) -> str:
-        """What is wrong with the trial, empty where nothing is."""
+    def _trial(self, unit: str, release: str, current: str) -> dict[str, Any]:
+        """Document of what can be tried beside what runs."""
         manifest = self.folder.manifest(release)
         running = {container.service: container.fingerprint for container in self.engine.containers(unit)}
         wanted = fingerprints(manifest.document)
         changed = {service for service, value in wanted.items() if running.get(service) not in (None, value)}
         networks = set(self.folder.manifest(current).document.get("networks") or {})
-        doc = compose.trial(compose.with_images(manifest.document, manifest.images), changed, networks)
+        return compose.trial(compose.with_images(manifest.document, manifest.images), changed, networks)
+
+    def _try_beside(self, doc: Mapping[str, Any], shifted: Mapping[str, Traffic]) -> str:
+        """What is wrong with the trial, empty where nothing is."""
         if not doc["services"]:
             return ""
-        project, path = doc["name"], self.folder.write_trial(to_yaml(doc))
+        project, path, carries = doc["name"], self.folder.write_trial(to_yaml(doc)), False
         try:
             complaint = self.engine.up(project, path, self.timeout)
-            if complaint is None:
-                return ""
-            return self._symptoms(project, Complaint(f"it did not become healthy: {last_line(complaint)}"))
+            if complaint is not None:
+                return self._symptoms(project, Complaint(f"it did not become healthy: {last_line(complaint)}"))
+            reason = self.shift.forward(shifted) if shifted else ""
+            carries = bool(shifted) and not reason
+            return self._symptoms(project, Complaint(reason, frozenset(map(trial_of, shifted)))) if reason else ""
+        except GroundworkError as error:
+            return self._clean(str(error))
         finally:
-            self.engine.remove_containers(project)
+            if not carries:
+                self.shift.end(shifted, shifted)
             os.unlink(path)
 
     def _switch(self, unit: str, release: str, current: str | None, rewritten: Collection[str] = ()) -> None:
@@ -234,7 +264,7 @@ class Deployer:
         lines = [complaint.text]
         for container in self.engine.containers(project):
             if not container.serves or container.service in complaint.about:
-                lines.append(f"{container.service}: {_state(container)}")
+                lines.append(f"{container.service}: {container.condition}")
                 lines.extend(f"    {line}" for line in self.engine.logs(container.name, LOG_LINES))
         return self._clean("\n".join(lines))
 
@@ -252,13 +282,6 @@ class Deployer:
 def fingerprints(document: Mapping[str, Any]) -> dict[str, str]:
     """What each service's container has to be labelled with."""
     return {service: entry["labels"][compose.FINGERPRINT] for service, entry in document["services"].items()}
-
-
-def _state(container: Container) -> str:
-    words = container.state if container.state != "exited" else f"exited with {container.exit_code}"
-    if container.health:
-        words += f", health check {container.health}"
-    return f"{words} ({container.probe.splitlines()[-1][:200]})" if container.probe else words
 
 
 def deployed_last(current: Mapping[str, Activation | None], migrated: str = "") -> list[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,14 @@ class Container:
     @property
     def serves(self) -> bool:
         return self.state == "running" and self.health in ("", "healthy")
+
+    @property
+    def condition(self) -> str:
+        """Its state and its last probe, for a person."""
+        words = self.state if self.state != "exited" else f"exited with {self.exit_code}"
+        if self.health:
+            words += f", health check {self.health}"
+        return f"{words} ({self.probe.splitlines()[-1][:200]})" if self.probe else words
 
 
 def container_from_inspect(raw: Mapping[str, Any]) -> Container:
@@ -90,6 +98,11 @@ class DockerEngine:
         containers = [container_from_inspect(element) for element in raw if not one_off(element)]
         return sorted(containers, key=lambda container: container.name)
 
+    def readers(self, folder: str) -> list[str]:
+        """Running containers that have a folder of the host."""
+        names = self._output(["docker", "ps", "--filter", f"volume={folder}", "--format", "{{.Names}}"])
+        return sorted(names.split())
+
     def validate(self, project: str, document_text: str) -> None:
         command = ["docker", "compose", "--project-name", project, "--file", "-", "config", "--quiet"]
         code, _out, err = self._run(command, document_text)
@@ -130,9 +143,9 @@ class DockerEngine:
         code, out, err = self._run([*limit, "docker", "exec", "--env", variable, container, *command], "")
         return code, out + err
 
-    def remove_containers(self, project: str) -> bool:
-        """Whether there was any."""
-        names = [container.name for container in self.containers(project)]
+    def remove_containers(self, project: str, but: Collection[str] = ()) -> bool:
+        """Remove a project's containers, without those of some services. Whether there was any."""
+        names = [container.name for container in self.containers(project) if container.service not in but]
         if names:
             self._output(["docker", "rm", "--force", *names])
         return bool(names)
@@ -140,6 +153,24 @@ class DockerEngine:
     def logs(self, container: str, lines: int) -> list[str]:
         code, out, err = self._run(["docker", "logs", "--tail", str(lines), container], "")
         return (out + err).splitlines()[-lines:] if code == 0 else [f"(no log: {err.strip()})"]
+
+    def output_between(self, container: str, since: float, until: float) -> str:
+        """What a container wrote to its standard output. since, until: seconds since 1970, the second one left out."""
+        times = ["--since", f"{since:.6f}", "--until", f"{until:.6f}"]
+        return self._output(["docker", "logs", *times, container])
+
+    def memory(self, containers: Sequence[str]) -> dict[str, float]:
+        """Part of its memory's limit that each container uses; without those that do not run."""
+        code, out, _err = self._run(
+            ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemPerc}}", *containers], ""
+        )
+        pairs = [line.split() for line in out.splitlines()] if code == 0 else []
+        return {name: float(used.rstrip("%")) / 100 for name, used in pairs if used != "--"}
+
+    def stop(self, containers: Sequence[str]) -> None:
+        """End containers with the grace that each one has."""
+        if containers:
+            self._output(["docker", "stop", *containers])
 
     def _compose(self, project: str, compose_file: str) -> list[str]:
         return ["docker", "compose", "--project-name", project, "--file", compose_file]

@@ -88,3 +88,9 @@ def test_a_container_without_health_check_serves_while_it_runs():
     state = {"Status": "running", "StartedAt": ""}
     assert container_from_inspect({**INSPECT, "State": state}).serves
     assert not container_from_inspect({**INSPECT, "State": {**state, "Status": "exited", "ExitCode": 1}}).serves
+
+
+def test_memory_is_told_of_containers_that_run():
+    said = "shop-1 12.50%\nshop-trial-1 91.00%\ngone --\n"
+    assert DockerEngine(lambda command, stdin: (0, said, "")).memory(["any"]) == {"shop-1": 0.125, "shop-trial-1": 0.91}
+    assert DockerEngine(lambda command, stdin: (1, "", "No such container: gone")).memory(["gone"]) == {}

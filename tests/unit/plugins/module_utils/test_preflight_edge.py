@@ -70,6 +70,7 @@ def test_a_clean_edge_has_no_faults():
         (site(domain="https://a.test/"), "'https://a.test/' is not a domain"),
         (site(domain="*.acme.test"), "only DNS-01 proves *.acme.test, and caddy_acme_dns is not set"),
         (site(upstream="app"), "upstream 'app' is not HOST:PORT"),
+        (site(upstream=["a:1", "b:1"], shift=True), "shift is for a single upstream; name the one service"),
         (site(certificate="../etc"), "certificate '../etc' is no name"),
         (site(max_body="much"), "supabase_sites[0], app.acme.test: max_body: 'much' is no size; write 60MB"),
         ({"caddy_retry": "15"}, "caddy_retry: '15' is no time; write 30s"),

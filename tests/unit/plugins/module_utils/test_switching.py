@@ -8,7 +8,9 @@ The engine is a model of one: containers by name, each with the settings and liv
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +18,12 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose, deployment, switching
+from ansible_collections.groundwork.supabase.plugins.module_utils.release import (
+    compose,
+    deployment,
+    shifting,
+    switching,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment import Deployer
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder
@@ -70,12 +77,17 @@ class Killed(BaseException):
 
 
 class Engine:
-    """A model of an engine. ``reads`` is what a gateway's container has read of its live files, in its order."""
+    """A model of an engine. ``reads`` is what a gateway's container has read of its live files, in its order.
+
+    There is an edge as well, which shares the requests to the service "web". ``failing`` are hosts whose answers fail.
+    """
 
     def __init__(self, folder):
         self.folder = folder
         self.running = {}
         self.reads = []
+        self.failing = set()
+        self.shares = []
 
     def available(self):
         return True
@@ -101,7 +113,28 @@ class Engine:
             self.running = {key: one for key, one in self.running.items() if key[0] != project or key[1] in doc}
         return None
 
+    def readers(self, folder):
+        return ["edge"]
+
+    def output_between(self, container, since, until):
+        assert [one.service for one in self.containers("supabase-trial")] == ["web-trial"]
+        self.shares.append((self.folder.path.parent / "traffic" / "web").read_text())
+        hosts = {"web", "web-trial"} if self.shares[-1] != "g" else {"web-trial"}
+        return "".join(
+            json.dumps(entry, separators=(",", ":")) + "\n"
+            for host in sorted(hosts)
+            for entry in [{**ANSWER, "upstream": f"{host}:80", "status": 500 if host in self.failing else 200}] * 50
+        )
+
+    def memory(self, containers):
+        return {}
+
+    def stop(self, containers):
+        assert self.containers(self.folder.unit), "nothing else serves"
+
     def execute(self, name, command, variable, timeout):
+        if name == "edge":
+            return 0, json.dumps([{"address": f"{host}:80", "num_requests": 0} for host in ("web", "web-trial")])
         text = self.look(self.running[self.folder.unit, name])
         return (1, f"rejected {text}") if text == "bad" else (0, "")
 
@@ -118,20 +151,40 @@ class Engine:
     def logs(self, name, lines):
         return [f"log of {name}"]
 
-    def remove_containers(self, project):
+    def remove_containers(self, project, but=()):
         before = len(self.running)
-        self.running = {key: one for key, one in self.running.items() if key[0] != project}
+        self.running = {key: one for key, one in self.running.items() if key[0] != project or key[1] in but}
         return len(self.running) < before
 
 
+ANSWER = {"logger": "http.log.access.log0", "latency": 2.5}
+
+
+class Clock:
+    """Every look at it takes twenty seconds."""
+
+    def __init__(self):
+        self.now = 0
+
+    def time(self):
+        self.now += 20
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds):
+        pass
+
+
 @pytest.fixture
-def make(tmp_path):
+def make(tmp_path, monkeypatch):
     """A host on which nothing was deployed."""
     numbers = itertools.count()
+    monkeypatch.setattr(shifting, "time", Clock())
 
     def make_host():
         folder = ReleaseFolder(str(tmp_path / str(next(numbers))), "supabase")
-        return Deployer(folder, Engine(folder), {"key": "first"}, 1)
+        return Deployer(folder, Engine(folder), {"key": "first"}, 1, print)
 
     return make_host
 
@@ -142,9 +195,11 @@ def live(setting, **more):
     return {"path": "/live", "files": files, "accepted": ["ask"], "timeout": 1, **more}
 
 
-def unit(setting, *others, image="envoy:1", passwords=None):
-    """With passwords there is a database, whose live files others need before they start."""
+def unit(setting, *others, image="envoy:1", passwords=None, web=None):
+    """With passwords there is a database, whose live files others need before they start. web: its image."""
     services = {name: {"image": f"{name}:1"} for name in others}
+    if web:
+        services["web"] = {"image": web, "traffic": {"steps": [10, 50]}}
     if passwords:
         services["db"] = {"image": "db:1", "live": live(passwords, ahead=True)}
     return compose.build_unit("supabase", {**services, "envoy": {"image": image, "live": live(setting)}}, {}, {})
@@ -163,6 +218,7 @@ def state(host):
     assert names == set(document["services"])
     assert envoy.fingerprint == document["services"]["envoy"]["labels"][compose.FINGERPRINT]
     assert not [project for project, _name in host.engine.running if project != "supabase"]
+    assert host.shift.edge.asked() == set()
     return names, live
 
 
@@ -172,6 +228,7 @@ AFTER = {
     "services too": (BEFORE, unit("two", "rest", "new")),
     "its own container too": (BEFORE, unit("two", "rest", "new", image="envoy:2")),
     "passwords": (unit("one", passwords="old"), unit("two", image="envoy:2", passwords="new")),
+    "traffic": (unit("one", "rest", web="web:1"), unit("one", image="envoy:2", web="web:2")),
 }
 
 
@@ -250,6 +307,69 @@ def test_what_is_not_taken_over_is_taken_back(make, monkeypatch):
     assert "serves again" in str(error.value)
     assert state(host) == before
     assert not deploy(host, BEFORE).changed
+
+
+def test_traffic_comes_step_by_step_and_goes_back_when_it_is_worse(make):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    was = state(host)
+    host.engine.failing = {"web-trial"}
+    with pytest.raises(GroundworkError) as error:
+        deploy(host, after)
+    assert "service web: more requests fail than before: 100.0 % instead of 0.0 % (at 10 %" in str(error.value)
+    assert "web-trial: running\n    log of web-trial" in str(error.value)
+    assert "serves on, untouched" in str(error.value)
+    assert state(host) == was and host.engine.shares == ["1999"]
+
+    host.engine.failing = set()
+    deploy(host, after)
+    assert host.engine.shares[1:] == ["1999", "8000", "g"]
+    assert state(host)[0] == {"envoy", "web"}
+
+
+def test_a_trial_that_serves_stays_until_its_service_does(make):
+    before, after = AFTER["traffic"]
+    for asked in (after, before, unit("one", "rest")):
+        host = make()
+        deploy(host, before)
+        # Killed while the own container was replaced.
+        host.shift.edge.give("web", 100)
+        own = host.engine.running.pop(("supabase", "web"))
+        host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(own, service="web-trial")
+        deploy(host, asked)
+        assert state(host)[0] == set(asked.services)
+        assert host.engine.shares == [], "what serves alone is not judged again"
+
+
+def test_what_a_killed_run_left_serving_is_replaced_step_by_step_too(make):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    history = (host.folder.path / "history.json").read_text()
+    deploy(host, after)
+    (host.folder.path / "history.json").write_text(history)
+    host.engine.shares.clear()
+    host.engine.failing = {"web-trial"}
+    with pytest.raises(GroundworkError, match="what an interrupted run left serves on, untouched"):
+        deploy(host, before)
+    host.engine.failing = set()
+    assert deploy(host, before).changed
+    assert host.engine.shares == ["1999", "1999", "8000", "g"]
+    assert state(host)[0] == set(before.services)
+
+
+def test_traffic_needs_an_edge_that_shares_it(make, monkeypatch):
+    host = make()
+    other = compose.build_unit("supabase", {"other": {"image": "other:1"}}, {}, {})
+    deploy(host, other)
+    asked = compose.build_unit("supabase", {"other": {"image": "other:2", "traffic": {}}}, {}, {})
+    with pytest.raises(GroundworkError, match="service other: traffic: no site of the edge shares its requests"):
+        deploy(host, asked)
+    monkeypatch.setattr(host.engine, "readers", lambda folder: [])
+    with pytest.raises(GroundworkError, match="no edge runs that reads shares"):
+        deploy(host, asked)
+    assert [name for _project, name in host.engine.running] == ["other"]
 
 
 def strike(host, asked, moment, monkeypatch):
