@@ -9,6 +9,7 @@ Clients ask all the time. Of a good release they notice nothing; a bad one has f
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import uuid
@@ -207,9 +208,13 @@ MOMENTS = {
 }
 
 
+ALWAYS = [("the second step", "one"), ("the replacement", "two")]
+KILLS = [*((moment, "two") for moment in MOMENTS), ("the second step", "one"), ("the replacement", "one")]
+thorough = pytest.mark.skipif("THOROUGH" not in os.environ, reason="THOROUGH=1 runs it")
+
+
 @pytest.mark.parametrize(
-    ("moment", "then"),
-    [*((moment, "two") for moment in MOMENTS), ("the second step", "one"), ("the replacement", "one")],
+    ("moment", "then"), [pytest.param(*kill, marks=[] if kill in ALWAYS else [thorough]) for kill in KILLS]
 )
 def test_a_run_that_is_killed_is_completed_or_taken_back_by_the_next(shop, clients, moment, then):
     shop.before = shop.containers()
