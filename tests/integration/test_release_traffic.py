@@ -39,8 +39,8 @@ class Shop:
         self.base["networks"] = {"edge": {"name": network, "external": True}}
         self.run = run
 
-    def arguments(self, release, fault="", traffic=STEPS, **more):
-        return {**self.base, "services": {"shop": entry(release, fault, traffic=traffic, **more)}}
+    def arguments(self, release, fault="", **more):
+        return {**self.base, "services": {"shop": entry(release, fault, **{"traffic": STEPS, **more})}}
 
     def deploy(self, release, fault="", **more):
         return self.run("release", self.arguments(release, fault, **more))

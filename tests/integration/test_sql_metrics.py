@@ -71,8 +71,8 @@ def shop(run, database, store):
     return database
 
 
-def arguments(database: Any, metrics: list[dict[str, Any]] = METRICS) -> dict[str, Any]:
-    return {**database.login, "metrics": metrics, "reader": READER}
+def arguments(database: Any, metrics: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {**database.login, "metrics": METRICS if metrics is None else metrics, "reader": READER}
 
 
 def test_functions_come_about_once_and_follow_the_declaration(run, shop):

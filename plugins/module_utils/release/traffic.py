@@ -67,7 +67,9 @@ def find_traffic_faults(service: str, spec: Any) -> Iterator[Fault]:
     for key in sorted(set(spec) - KEYS.keys()):
         yield Fault(where, f"there is no key {key}", f"choose from {', '.join(sorted(KEYS))}")
     steps = spec.get("steps", KEYS["steps"])
-    whole = isinstance(steps, (list, tuple)) and steps and all(type(step) is int and 0 < step < 100 for step in steps)
+    # True and False are integers to Python.
+    whole = isinstance(steps, (list, tuple)) and steps and not any(isinstance(step, bool) for step in steps)
+    whole = whole and all(isinstance(step, int) and 0 < step < 100 for step in steps)
     if not whole or list(steps) != sorted(set(steps)):
         yield Fault(where, f"steps {steps} are no rising percentages", "write [10, 50]; 100 follows by itself")
     for key, least in {"dwell": 1, "requests": 1, "errors": 0, "latency": 1, "drain": 0}.items():

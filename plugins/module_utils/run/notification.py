@@ -91,4 +91,4 @@ def deliver(url: str, content: Mapping[str, Any]) -> str:
         done = subprocess.run(command, input=letter, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return f"no answer within {TIMEOUT} seconds"
-    return done.stdout.strip() if done.returncode in (0, 1) else f"the sender ended with status {done.returncode}"
+    return done.stderr.strip() if done.returncode in (0, 1) else f"the sender ended with status {done.returncode}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""POST JSON to an address, as a program: it is told by standard input, and says why it was not taken.
+"""POST JSON to an address, as a program: it is told by standard input, and says why it was not taken on standard error.
 
 The address is a secret, and errors of libraries may repeat it, so what is said is put together here.
 """
@@ -43,6 +43,5 @@ def post(url: str, body: Any) -> str:
 
 if __name__ == "__main__":
     letter = json.load(sys.stdin)
-    reason = post(letter["url"], letter["body"])
-    print(reason)
-    sys.exit(1 if reason else 0)
+    # On standard error, and status 1, where there is a reason.
+    raise SystemExit(post(letter["url"], letter["body"]) or 0)
