@@ -9,7 +9,7 @@ import json
 
 import pytest
 import yaml
-from conftest import ROOT, started
+from conftest import ROOT, started, thorough
 
 STACK = ("site.yml", "--tags", "stack")
 REST, DATABASE = "v13.0.7", "17.6.1.136"
@@ -33,7 +33,7 @@ def tagged(play):
     play(*STACK)
 
 
-@pytest.mark.parametrize("mode", ["--check", "--diff"])
+@pytest.mark.parametrize("mode", [pytest.param("--check", marks=thorough), "--diff"])
 def test_a_breaking_change_stops_the_deployment(play, node1, mode):
     before = started(node1)
     result = play(*STACK, *images(rest="v14.17"), mode, expect=2)
@@ -58,6 +58,7 @@ def test_upgrade_stops_before_the_backup(play, node1, node2):
     assert started(node1) == before
 
 
+@thorough
 def test_upgrade_wants_a_platform_that_is_well(play, node1):
     node1.check_output("docker stop supabase-redis-1")
     result = play("upgrade.yml", *images(), expect=2)
@@ -80,6 +81,7 @@ def test_upgrade_backs_up_deploys_and_verifies(play, node1, node2):
     assert steps == sorted(steps) and steps[-1] < said.index("Nothing is wrong")
 
 
+@thorough
 def test_the_way_up_does_not_acknowledge_the_way_back(play, node1):
     before = started(node1)
     result = play(*STACK, *images(), *acknowledged("rest-14"), expect=2)
