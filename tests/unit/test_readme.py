@@ -31,7 +31,7 @@ INSTALL = "ansible-galaxy collection install PATH_OF_THIS_CHECKOUT"
 # Here a playbook is only read. What takes servers is done to those of the lab, by these:
 RUN_BY = {
     "site.yml": "molecule/default/converge.yml",
-    "upgrade.yml": "tests/e2e/test_9_upgrade.py",
+    "upgrade.yml": "tests/e2e/test_8_upgrade.py",
     "rollback.yml": "tests/e2e/test_3_releases.py",
     "playbooks/verify.yml": "molecule/default/verify.yml",
     "playbooks/audit.yml": "tests/e2e/test_8_audit.py",
