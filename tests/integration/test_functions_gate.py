@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -93,7 +94,8 @@ def serving(folder, jwks, verify="true"):
         "DENO_NO_UPDATE_CHECK": "1",
     }
     command = [str(deno()), "run", "--check", "--allow-env", "--allow-net", str(script)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+    outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, start_new_session=True, **outputs) as run:
 
         def ask(token, path="hello"):
             headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
@@ -108,7 +110,8 @@ def serving(folder, jwks, verify="true"):
             wait_for(port, run)
             yield ask
         finally:
-            run.terminate()
+            # npm's program starts the real one, which would live on.
+            os.killpg(run.pid, signal.SIGTERM)
 
 
 def wait_for(port, process):
