@@ -10,6 +10,7 @@ and policies. Nobody but postgres may look at it, and nothing that is there is t
 from __future__ import annotations
 
 import subprocess
+import tempfile
 
 from scratch import ask
 
@@ -80,22 +81,30 @@ def restore_tables(scratch: str, live: str, text: str) -> dict[str, int]:
     ask(scratch, "; ".join(statements))
     login = ["-h", "127.0.0.1", "-U", "supabase_admin", "-d", "postgres"]
     parts = [word for schema in schemas for word in ("-n", identifier(schema))]
-    dump = subprocess.Popen(
-        ["docker", "exec", scratch, "pg_dump", *login, "--no-owner", "--no-acl", "--section=pre-data"]
-        + ["--section=data", *parts],
-        stdout=subprocess.PIPE,
-    )
-    load = subprocess.run(
-        ["docker", "exec", "-i", live, "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", *login]
-        + ["-c", "set role postgres", "-f", "-"],
-        stdin=dump.stdout,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if dump.wait() or load.returncode:
-        raise SystemExit(f"nothing was restored, the live database is as it was\n{load.stderr.strip()}")
+    sections = ["--section=pre-data", "--section=data"]
+    # By way of a file: psql would take the end of a dump that breaks off for its end, and commit what it had.
+    with tempfile.TemporaryFile(dir="/var/tmp") as file:
+        dump = subprocess.run(
+            ["docker", "exec", scratch, "pg_dump", *login, "--no-owner", "--no-acl", *sections, *parts],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        file.seek(0)
+        done = (
+            dump
+            if dump.returncode
+            else subprocess.run(
+                ["docker", "exec", "-i", live, "psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", *login]
+                + ["-c", "set role postgres", "-f", "-"],
+                stdin=file,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        )
+    if done.returncode:
+        raise SystemExit(f"nothing was restored, the live database is as it was\n{done.stderr.decode().strip()}")
     listed = ", ".join(map(literal, schemas))
     count = (
         "select n.nspname || '.' || c.relname || ' ' || (xpath('/row/n/text()', query_to_xml("
