@@ -54,6 +54,22 @@ def wal_files(home: Path) -> dict[str, Path]:
     return found
 
 
+def other_database(home: Path, system: str) -> str:
+    """Why nothing may be backed up or restored: what is kept here is the history of another database.
+
+    ``system`` is the identifier of the one that runs (``pg_control_system()``), nothing where it is not known. Barman
+    notes that of its first backup and refuses every other one; what is kept of both could not be told apart.
+    """
+    file = home / "main" / "identity.json"
+    kept = str(json.loads(file.read_text(encoding="utf-8"))["systemid"]) if file.exists() else ""
+    if not kept or not system or kept == system:
+        return ""
+    return (
+        f"{home}/main: is the history of database {kept}, and the one that runs is {system}, made anew in its place; "
+        "move the history away, which keeps it, and begin another one (docs/backups.md, A database made anew)"
+    )
+
+
 def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -> Archive:
     """``beat_file`` holds the last beat that the database acknowledged, as seconds since 1970."""
     seen = None

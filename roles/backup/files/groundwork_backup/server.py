@@ -9,6 +9,7 @@ usage: server backup [--label LABEL]      base backup
        server prepare TARGET …            decides what a restore takes; refuses before anything is stopped
        server send                        the prepared restore as a tar stream
        server forget                      ends the offer of a prepared restore
+       server check-database              refuses where what is kept is of a database that ran before
        server begin-timeline              after a restore over the live database: receive what it writes from now on
        server drill [--time TIME]         restores a second here, a random one by default, and measures
 """
@@ -38,7 +39,7 @@ from typing import Any, BinaryIO
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
-from recovery.barman import parse_backups, read_archive, wal_files
+from recovery.barman import other_database, parse_backups, read_archive, wal_files
 from recovery.choice import BaseBackup, Choice, Target, choose, parse_lsn, parse_time, recovery_file
 from recovery.snapshots import Snapshot, misdated, refusal
 from scratch import ask, start_scratch
@@ -49,6 +50,8 @@ REPORTS = Path("/var/lib/groundwork-backup/drills")
 # What the other host may fetch, while it lies here.
 TICKET = HOME / "ticket.json"
 SETTINGS_FILE = Path("/etc/groundwork-backup/settings.json")
+# The image that the database of the source runs and the identifier of its cluster, as the role noted them.
+DATABASE = Path("/etc/groundwork-backup/database.json")
 # What the source has in snapshots.
 FILES = ("redis", "volumes", "config")
 # What is read back of the repository at once.
@@ -64,8 +67,13 @@ def settings() -> dict[str, Any]:
 
 
 def database_image() -> str:
-    """The image that the database of the source runs, as the role noted it."""
-    return str(json.loads(Path("/etc/groundwork-backup/database.json").read_text(encoding="utf-8"))["image"])
+    return str(json.loads(DATABASE.read_text(encoding="utf-8"))["image"])
+
+
+def check_database() -> None:
+    system = json.loads(DATABASE.read_text(encoding="utf-8")).get("system", "") if DATABASE.exists() else ""
+    if refusal := other_database(HOME, system):
+        raise SystemExit(refusal)
 
 
 def barman(*arguments: str) -> str:
@@ -142,6 +150,7 @@ def reported(what: str) -> Iterator[dict[str, float]]:
 
 def back_up(label: str) -> None:
     with locked("backup"), reported("postgres") as samples:
+        check_database()
         if not any((HOME / "main" / "wals").glob("0*/*")):
             # Barman begins none before it has seen a whole segment arrive.
             barman("switch-wal", "--force", "--archive", "--archive-timeout", "60", "main")
@@ -271,6 +280,7 @@ def repository_fault() -> str:
 
 
 def decide(target: Target, free: dict[str, int]) -> Choice:
+    check_database()
     choice = choose(read_archive(HOME, backups(), BEAT), target, free)
     if choice.refusals:
         raise SystemExit("\n".join(choice.refusals))
@@ -437,7 +447,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("backup").add_argument("--label", default="")
     commands.add_parser("drill").add_argument("--time", default="")
-    for name in ("retain", "verify", "send", "forget", "begin-timeline"):
+    for name in ("retain", "verify", "send", "forget", "check-database", "begin-timeline"):
         commands.add_parser(name)
     wanted = commands.add_parser("prepare")
     for option in ("time", "lsn", "name", "backup"):
@@ -458,7 +468,12 @@ def main() -> None:
     elif arguments.command == "forget":
         TICKET.unlink(missing_ok=True)
     else:
-        {"retain": retain, "verify": verify, "begin-timeline": begin_timeline}[arguments.command]()
+        {
+            "retain": retain,
+            "verify": verify,
+            "check-database": check_database,
+            "begin-timeline": begin_timeline,
+        }[arguments.command]()
 
 
 if __name__ == "__main__":

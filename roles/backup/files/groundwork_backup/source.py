@@ -19,6 +19,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ SOURCE = SETTINGS["source"]
 VOLUMES = Path("/var/lib/docker/volumes")
 MANIFEST = Path("/var/lib/groundwork-backup/volumes.json")
 SCRATCH = "groundwork-restored"
+# Redis's own auto-aof-rewrite-percentage.
+REDIS_REWRITES = "100"
 
 
 def ssh() -> list[str]:
@@ -91,17 +95,19 @@ def redis_cli(*command: str) -> str:
     ).stdout
 
 
-class RedisAtRest:
+@contextmanager
+def redis_at_rest() -> Iterator[None]:
     """No rewriting of the append-only files while they are copied (redis.io, "Backing up AOF persistence")."""
-
-    def __enter__(self) -> None:
-        self.percentage = redis_cli("CONFIG", "GET", "auto-aof-rewrite-percentage").split()[-1]
-        redis_cli("CONFIG", "SET", "auto-aof-rewrite-percentage", "0")
+    name = "auto-aof-rewrite-percentage"
+    percentage = redis_cli("CONFIG", "GET", name).split()[-1]
+    redis_cli("CONFIG", "SET", name, "0")
+    try:
         while "aof_rewrite_in_progress:1" in redis_cli("INFO", "persistence"):
             time.sleep(0.5)
-
-    def __exit__(self, *_error: object) -> None:
-        redis_cli("CONFIG", "SET", "auto-aof-rewrite-percentage", self.percentage)
+        yield
+    finally:
+        # Of a backup that was killed 0 is left, with which the files would grow until the disk is full.
+        redis_cli("CONFIG", "SET", name, REDIS_REWRITES if percentage == "0" else percentage)
 
 
 def volumes() -> list[Path]:
@@ -146,7 +152,7 @@ def back_up(what: str, label: str) -> None:
         with open(f"/run/lock/groundwork-backup-{what}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if what == "redis":
-                with RedisAtRest():
+                with redis_at_rest():
                     size = save(what, label)
             else:
                 size = save(what, label)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.barman import (
+    other_database,
     parse_backups,
     read_archive,
     wal_files,
@@ -167,3 +168,15 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     beat.write_text(json.dumps({"beat": 1, "acknowledged": NOON.timestamp()}), encoding="utf-8")
     archive = read_archive(tmp_path, (), beat)
     assert archive.seen == NOON and archive.segments == {segment(3), segment(4)}
+
+
+def test_another_database_than_the_one_whose_history_is_kept_is_refused(tmp_path):
+    assert other_database(tmp_path, "7311") == ""
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "identity.json").write_text(
+        json.dumps({"systemid": "7311", "version": "17"}), encoding="utf-8"
+    )
+    assert other_database(tmp_path, "7311") == other_database(tmp_path, "") == ""
+    refused = other_database(tmp_path, "7422")
+    assert f"{tmp_path}/main: is the history of database 7311, and the one that runs is 7422" in refused
+    assert "docs/backups.md, A database made anew" in refused
