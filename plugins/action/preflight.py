@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,14 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.inve
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migration_folder import (
     find_file_faults,
     find_folder_faults,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.own_database import (
+    DEFAULTS,
+    find_own_database_faults,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import (
+    Options,
+    find_variable_faults,
 )
 from ansible_collections.groundwork.supabase.plugins.modules import (
     audit,
@@ -79,6 +87,9 @@ DATABASE_ARGUMENTS = {
     "vault": vault.ARGUMENTS,
 }
 ROLES = Path(__file__).parents[2] / "roles"
+# Roles whose variables are held against their argument specification alone: those of this host, and those of every one.
+PLATFORM_ROLES = ("stack", "app")
+HOST_ROLES = ("hardening", "docker", "backup", "exporters", "monitoring")
 
 
 class ActionModule(ActionBase):
@@ -109,6 +120,7 @@ class ActionModule(ActionBase):
             *find_login_faults(database, inventory.project, inventory.secrets),
             *self._database_faults(database, inventory),
             *self._edge_faults(edge, inventory),
+            *self._role_faults(inventory, task_vars or {}),
             *self._hook_faults((task_vars or {}).get("inventory_dir")),
         ]
         result.update(changed=False, faults=[str(fault) for fault in faults])
@@ -118,7 +130,7 @@ class ActionModule(ActionBase):
             "supabase_commit": self._commit(),
         }
         if faults:
-            result.update(failed=True, msg=f"The inventory has {numbered(faults)}\nNothing was changed.")
+            result.update(failed=True, msg=f"The inventory has {_counted(faults)}\nNothing was changed.")
         return result
 
     def _database_faults(self, variables: Mapping[str, Any], inventory: Inventory) -> Iterator[Fault]:
@@ -156,9 +168,26 @@ class ActionModule(ActionBase):
         if inventory_dir:
             yield from find_hook_faults(Path(inventory_dir) / "hooks", load)
 
-    def _options_of(self, role: str) -> Mapping[str, Any]:
+    def _role_faults(self, inventory: Inventory, task_vars: Mapping[str, Any]) -> list[Fault]:
+        """What is wrong with the variables of the other roles, which find it out when those before have changed a host."""
+        faults: list[Fault] = []
+        here = task_vars.get("inventory_hostname")
+        for host in dict.fromkeys([here, *inventory.hosts] if here else []):
+            roles = (*PLATFORM_ROLES, *HOST_ROLES) if host == here else HOST_ROLES
+            variables = task_vars["hostvars"][host]
+            for role in roles:
+                own = {name: _value(variables, name) for name in variables if name.startswith(f"{role}_")}
+                # What needs more than the inventory to be known is known when the role runs.
+                known = {name: value for name, value in own.items() if "{{" not in str(value)}
+                faults.extend(find_variable_faults(role, known, self._options_of(role)))
+            if host == here and "db" in inventory.services:
+                given = {name: _value(variables, name) for name in DEFAULTS if name in variables}
+                faults.extend(find_own_database_faults(given))
+        return list(dict.fromkeys(faults))
+
+    def _options_of(self, role: str) -> Options:
         specification = self._loader.load_from_file(str(ROLES / role / "meta" / "argument_specs.yml"))
-        options: Mapping[str, Any] = specification["argument_specs"]["main"]["options"]
+        options: Options = specification["argument_specs"]["main"]["options"]
         return options
 
     def _commit(self) -> str:
@@ -200,6 +229,18 @@ class ActionModule(ActionBase):
         except (AnsibleError, OSError):
             # A role's template is looked for again, and missed by name, when the role renders it.
             return spec
+
+
+def _counted(faults: Sequence[Fault]) -> str:
+    return f"a fault: {faults[0]}" if len(faults) == 1 else numbered(faults)
+
+
+def _value(variables: Mapping[str, Any], name: str) -> Any:
+    """The variable with its templates filled in; as it stands where one of them cannot be."""
+    try:
+        return variables[name]
+    except AnsibleError:
+        return "{{"
 
 
 def _secret_names(inventory: Inventory) -> set[str] | None:

@@ -22,6 +22,9 @@ description:
     refused.
   - The variables of role C(database) are read as the modules read them that get them, each fault with its variable and
     position. What needs a database to be judged, such as whether a table exists, is not looked at.
+  - Variables of the other roles, of every server in O(hosts), are held against the roles' argument specifications; one
+    that is close to an option and is none was meant to be it. What the inventory says in several places of the
+    platform's own database has to agree.
   - Controls of the gateway are refused where Kong is chosen and cannot exercise them.
   - What Supabase published as an example is refused as the value of a secret and wherever a service or an app has it
     in place of a secret's name.

@@ -28,6 +28,14 @@ def find_misspelt(role: str, variables: Mapping[str, Any], options: Options) -> 
             yield Fault(f"variable {name}", f"role {role} has no such option", f"did you mean {close[0]}?")
 
 
+def find_variable_faults(role: str, variables: Mapping[str, Any], options: Options) -> Iterator[Fault]:
+    """What the role's own argument specification would refuse, which it is held against only when its turn comes."""
+    yield from find_misspelt(role, variables, options)
+    for name, value in variables.items():
+        if name in options:
+            yield from read_variable(name, value, options[name])[1]
+
+
 def read_variable(name: str, value: Any, spec: Mapping[str, Any]) -> tuple[Any, list[Fault]]:
     """The value as the role gets it, None where it cannot be read, and what is wrong with it."""
     if isinstance(value, list) and spec.get("options"):

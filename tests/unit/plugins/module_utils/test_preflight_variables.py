@@ -1,0 +1,65 @@
+# Copyright (c) 2026, Groundwork contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Variables of roles against their argument specifications, and what several of them say of one database."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.own_database import find_own_database_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import find_variable_faults
+
+OPTIONS = {
+    "stack_signup": {"type": "bool", "default": True},
+    "stack_max_rows": {"type": "int"},
+    "stack_keep": {"type": "dict", "options": {"daily": {"type": "int", "required": True}, "weekly": {"type": "int"}}},
+    "stack_routes": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "faults"),
+    [
+        ({}, []),
+        ({"stack_signup": "no", "stack_max_rows": "10", "stack_of_our_own": 1}, []),
+        ({"stack_sigup": False}, ["variable stack_sigup: role stack has no such option; did you mean stack_signup?"]),
+        ({"stack_max_rows": "many"}, ["stack_max_rows: argument 'stack_max_rows' is not of type int; correct it"]),
+        (
+            {"stack_keep": {"dayly": 7}},
+            [
+                "stack_keep: unknown key dayly; did you mean daily?",
+                "stack_keep: missing required arguments: daily; give it",
+            ],
+        ),
+        ({"stack_routes": [{"name": "a"}, "b"]}, ["stack_routes[1]: it is not a mapping; write KEY: VALUE"]),
+    ],
+)
+def test_a_variable_that_its_role_would_refuse_or_never_read(variables, faults):
+    assert [str(fault) for fault in find_variable_faults("stack", variables, OPTIONS)] == faults
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({}, []),
+        ({"stack_database_port": 5433, "database_login_port": "5433"}, []),
+        ({"stack_database_port": 5433, "database_login_host": "db.example.org"}, []),
+        (
+            {"stack_database_port": 5433, "backup_server": "node2"},
+            [
+                "database_login_port: is 5432, and stack_database_port is 5433; set database_login_port: 5433",
+                "backup_database_port: is 5432, and stack_database_port is 5433; set backup_database_port: 5433",
+            ],
+        ),
+        (
+            {"stack_database_tls": "no"},
+            ["database_ssl_mode: is require, and stack_database_tls is false; set database_ssl_mode: disable"],
+        ),
+        (
+            {"stack_database_tls": False, "database_ssl_mode": "prefer", "backup_server": "node2"},
+            ["stack_database_tls: is false, and backups log in with TLS only; leave it true"],
+        ),
+    ],
+)
+def test_who_would_not_reach_the_platform_s_own_database(given, faults):
+    assert [str(fault) for fault in find_own_database_faults(given)] == faults
