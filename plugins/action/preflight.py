@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,14 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.migr
     find_file_faults,
     find_folder_faults,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.own_database import (
-    DEFAULTS,
-    find_own_database_faults,
-)
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import (
     Options,
     find_variable_faults,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.shared_variables import (
+    SHARED,
+    find_own_database_faults,
+    find_place_faults,
 )
 from ansible_collections.groundwork.supabase.plugins.modules import (
     audit,
@@ -100,7 +101,14 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        try:
+            _validation, args = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        except AnsibleError:
+            # The same in the names that the inventory has for them.
+            args = {"services": (), "catalog": {}, "hosts": {}, **self._task.args}
+            if faults := self._role_faults(args, task_vars or {}):
+                return {**result, **_refusal(faults)}
+            raise
         for name, change in args["overrides"].items():
             if name in args["catalog"]:
                 args["catalog"][name] = merge_hash(args["catalog"][name], change)
@@ -120,18 +128,16 @@ class ActionModule(ActionBase):
             *find_login_faults(database, inventory.project, inventory.secrets),
             *self._database_faults(database, inventory),
             *self._edge_faults(edge, inventory),
-            *self._role_faults(inventory, task_vars or {}),
+            *self._role_faults(args, task_vars or {}),
             *self._hook_faults((task_vars or {}).get("inventory_dir")),
         ]
-        result.update(changed=False, faults=[str(fault) for fault in faults])
+        result["changed"] = False
         # Recorded with every release of this run: a rollback without a name goes by the first.
         result["ansible_facts"] = {
             "supabase_deployment": datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ"),
             "supabase_commit": self._commit(),
         }
-        if faults:
-            result.update(failed=True, msg=f"The inventory has {_counted(faults)}\nNothing was changed.")
-        return result
+        return {**result, **_refusal(faults)}
 
     def _database_faults(self, variables: Mapping[str, Any], inventory: Inventory) -> Iterator[Fault]:
         """What is wrong with the variables of role database, and with the files on the controller that they name."""
@@ -168,21 +174,21 @@ class ActionModule(ActionBase):
         if inventory_dir:
             yield from find_hook_faults(Path(inventory_dir) / "hooks", load)
 
-    def _role_faults(self, inventory: Inventory, task_vars: Mapping[str, Any]) -> list[Fault]:
-        """What is wrong with the variables of the other roles, which find it out when those before have changed a host."""
-        faults: list[Fault] = []
+    def _role_faults(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[Fault]:
+        """What is wrong with the variables of the other roles, which notice it when others have changed a host."""
         here = task_vars.get("inventory_hostname")
-        for host in dict.fromkeys([here, *inventory.hosts] if here else []):
-            roles = (*PLATFORM_ROLES, *HOST_ROLES) if host == here else HOST_ROLES
+        if not here:
+            return []
+        variables = task_vars["hostvars"][here]
+        shared = dict(_values(variables, [name for name in SHARED if name in variables]))
+        faults = [*find_place_faults(shared), *(find_own_database_faults(shared) if "db" in args["services"] else ())]
+        # Entries of the catalog are variables, too.
+        entries = {f"stack_{name}" for name in args["catalog"]}
+        for host in dict.fromkeys([here, *args["hosts"]]):
             variables = task_vars["hostvars"][host]
-            for role in roles:
-                own = {name: _value(variables, name) for name in variables if name.startswith(f"{role}_")}
-                # What needs more than the inventory to be known is known when the role runs.
-                known = {name: value for name, value in own.items() if "{{" not in str(value)}
-                faults.extend(find_variable_faults(role, known, self._options_of(role)))
-            if host == here and "db" in inventory.services:
-                given = {name: _value(variables, name) for name in DEFAULTS if name in variables}
-                faults.extend(find_own_database_faults(given))
+            for role in (*PLATFORM_ROLES, *HOST_ROLES) if host == here else HOST_ROLES:
+                own = [name for name in variables if name.startswith(f"{role}_") and name not in entries]
+                faults.extend(find_variable_faults(role, dict(_values(variables, own)), self._options_of(role)))
         return list(dict.fromkeys(faults))
 
     def _options_of(self, role: str) -> Options:
@@ -231,16 +237,26 @@ class ActionModule(ActionBase):
             return spec
 
 
-def _counted(faults: Sequence[Fault]) -> str:
-    return f"a fault: {faults[0]}" if len(faults) == 1 else numbered(faults)
+def _refusal(faults: Sequence[Fault]) -> dict[str, Any]:
+    """What the task returns of them: its failure, where there are any."""
+    texts = [str(fault) for fault in faults]
+    said = f"a fault: {texts[0]}" if len(texts) == 1 else numbered(faults)
+    return {
+        "faults": texts,
+        **({"failed": True, "msg": f"The inventory has {said}\nNothing was changed."} if texts else {}),
+    }
 
 
-def _value(variables: Mapping[str, Any], name: str) -> Any:
-    """The variable with its templates filled in; as it stands where one of them cannot be."""
-    try:
-        return variables[name]
-    except AnsibleError:
-        return "{{"
+def _values(variables: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Variables with their templates filled in, but for those whose templates need more than the inventory."""
+    for name in names:
+        try:
+            value = variables[name]
+        except AnsibleError:
+            continue
+        # Before ansible-core 2.19 they are left as they stand.
+        if "{{" not in str(value):
+            yield name, value
 
 
 def _secret_names(inventory: Inventory) -> set[str] | None:

@@ -154,6 +154,8 @@ FILE_ARGUMENTS = {
 
 def entry_of(file: dict[str, Any]) -> Entry:
     where = f"file {file['path']}"
+    if not file["path"].startswith("/"):
+        raise Faults([Fault(where, "it is no absolute path", "write it from / on")])
     try:
         mode = None if file["mode"] is None else int(file["mode"], 8)
     except ValueError as error:

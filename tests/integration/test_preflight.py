@@ -122,6 +122,8 @@ FAULTS = {
     },
     "variable stack_sigup: role stack has no such option; did you mean stack_signup?": {"stack_sigup": False},
     "backup_keep: unknown key dayly; did you mean daily?": {"backup_keep": {"dayly": 7, "weekly": 4, "monthly": 6}},
+    "app_services: argument 'app_services' is not of type dict": {"app_services": None},
+    "supabase_secrets_dir: 'secrets' is no absolute path": {"supabase_secrets_dir": "secrets"},
     "database_login_port: is 5432, and stack_database_port is 5433": {"stack_database_port": 5433},
     'backup_source is "node1" and backup_server is "node1"': {"backup_server": "node1"},
     "exporters_interval: 0 is no time between two looks": {"exporters_interval": "0"},

@@ -27,6 +27,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.sign
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import find_traffic_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import secret_names
+from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import NAME as SECRET_NAME
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import (
     MIN_LENGTH,
     MIN_OPAQUE_LENGTH,
@@ -52,6 +53,8 @@ LENGTHS: Mapping[str, tuple[int, int | None]] = {
     "pg_meta_crypto_key": (32, None),
     "secret_key_base": (64, None),
 }
+# Of a service, in the Compose specification.
+SERVICE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 MAKE_SECRET = "declare it in supabase_secrets"
 TOKEN_ROLES = {"anon_key": "anon", "service_role_key": "service_role"}
 
@@ -163,6 +166,8 @@ def find_gateway_faults(inventory: Inventory) -> Iterator[Fault]:
 def find_entry_faults(inventory: Inventory) -> Iterator[Fault]:
     """Entries that Compose, or this collection, would not understand."""
     for name, where, entry in inventory.entries():
+        if not SERVICE_NAME.fullmatch(name):
+            yield Fault(where, "its name is none that Compose takes", "use letters, digits and . _ -")
         if not isinstance(entry, Mapping):
             yield Fault(where, "its entry is not a mapping", "write it as in a Compose file")
             continue
@@ -257,6 +262,9 @@ def find_firewall_faults(inventory: Inventory) -> Iterator[Fault]:
 
 def find_secret_faults(inventory: Inventory) -> Iterator[Fault]:
     """Values that the inventory gives, one by one and against each other."""
+    for name in sorted({*(inventory.known_secrets or ()), *inventory.secrets}):
+        if not SECRET_NAME.fullmatch(name):
+            yield Fault(f"secret {name}", "its name is not lower case letters, digits and _", "rename it")
     values = {name: "" if value is None else str(value) for name, value in inventory.secrets.items()}
     seen: dict[str, str] = {}
     for name, value in values.items():

@@ -121,6 +121,8 @@ CASES = [
     (chosen("kong"), "gateway: both envoy and kong are chosen"),
     (chosen("supavisor"), "pooler: both pgbouncer and supavisor are chosen"),
     ({"apps": {"db": service("web")}}, "app db: a service has the same name"),
+    ({"apps": {"My shop": service("web")}}, "app My shop: its name is none that Compose takes"),
+    ({"known_secrets": ("postgres_password", "Key")}, "secret Key: its name is not lower case letters, digits and _"),
     (catalog(db="image"), "service db: its entry is not a mapping"),
     (catalog(db=service("db", imgae="x")), "service db: unknown key imgae; did you mean image?"),
     ({"apps": {"web": service("web", traffic={"steps": [90, 10]})}}, "app web: traffic: steps [90, 10] are no rising"),

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.own_database import find_own_database_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import find_variable_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.shared_variables import (
+    find_own_database_faults,
+    find_place_faults,
+)
 
 OPTIONS = {
     "stack_signup": {"type": "bool", "default": True},
@@ -63,3 +66,20 @@ def test_a_variable_that_its_role_would_refuse_or_never_read(variables, faults):
 )
 def test_who_would_not_reach_the_platform_s_own_database(given, faults):
     assert [str(fault) for fault in find_own_database_faults(given)] == faults
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"supabase_root": "/srv/supabase", "supabase_public_url": "https://api.acme.test:8443"}, ""),
+        ({"stack_site_url": "acme-app://login"}, ""),
+        ({"supabase_root": "srv"}, "supabase_root: 'srv' is no absolute path; write it from / on"),
+        ({"supabase_secrets_dir": None}, "supabase_secrets_dir: None is no absolute path; write it from / on"),
+        ({"supabase_public_url": "api.acme.test"}, "supabase_public_url: 'api.acme.test' is no such address; write"),
+        ({"supabase_public_url": "https://api.acme.test/"}, "without a path or a slash at the end"),
+        ({"stack_site_url": "app.acme.test"}, "stack_site_url: 'app.acme.test' is no such address; write https://HOST"),
+    ],
+)
+def test_places_and_addresses_that_mean_something_else(given, fault):
+    found = [str(one) for one in find_place_faults(given)]
+    assert len(found) == bool(fault) and fault in "".join(found)

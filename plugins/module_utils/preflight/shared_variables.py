@@ -1,20 +1,19 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether those who log in to the platform's own database go where and how role stack serves it.
-
-Roles read no variables of each other, so what is said of one database stands in several of them.
-"""
+"""Variables that several roles read, and those that have to agree because roles read none of each other."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 
-DEFAULTS: Mapping[str, Any] = {
+# Of one database role stack, database and backup speak.
+DATABASE: Mapping[str, Any] = {
     "backup_database_port": 5432,
     "backup_server": "",
     "database_login_host": "127.0.0.1",
@@ -25,11 +24,31 @@ DEFAULTS: Mapping[str, Any] = {
 }
 LOCAL = ("127.0.0.1", "::1", "localhost")
 UNENCRYPTED = ("disable", "allow", "prefer")
+PATHS = ("supabase_root", "supabase_secrets_dir")
+# Clients, tokens and services append paths to the first; the second may open an application on a phone.
+URLS = {
+    "supabase_public_url": (
+        re.compile(r"https?://[^\s/]+"),
+        "write https://HOST, without a path or a slash at the end",
+    ),
+    "stack_site_url": (re.compile(r"[a-z][a-z0-9+.-]*://\S+"), "write https://HOST"),
+}
+SHARED = (*DATABASE, *PATHS, *URLS)
+
+
+def find_place_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+    """Places that would be others than meant. given: the variables in SHARED that the inventory sets."""
+    for name in PATHS:
+        if name in given and not str(given[name] or "").startswith("/"):
+            yield Fault(name, f"{given[name]!r} is no absolute path", "write it from / on")
+    for name, (pattern, remedy) in URLS.items():
+        if name in given and not pattern.fullmatch(str(given[name] or "")):
+            yield Fault(name, f"{given[name]!r} is no such address", remedy)
 
 
 def find_own_database_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
-    """What roles database and backup would not reach. given: the variables in DEFAULTS that the inventory sets."""
-    values = {**DEFAULTS, **given}
+    """What roles database and backup would not reach. given: the variables in SHARED that the inventory sets."""
+    values = {**DATABASE, **given}
     is_local = values["database_login_host"] in LOCAL
     port = values["stack_database_port"]
     for name, is_used in (("database_login_port", is_local), ("backup_database_port", values["backup_server"])):
