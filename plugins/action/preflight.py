@@ -34,7 +34,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.shared_variables import (
     SHARED,
-    find_own_database_faults,
+    find_disagreements,
     find_place_faults,
 )
 from ansible_collections.groundwork.supabase.plugins.modules import (
@@ -181,7 +181,9 @@ class ActionModule(ActionBase):
             return []
         variables = task_vars["hostvars"][here]
         shared = dict(_values(variables, [name for name in SHARED if name in variables]))
-        faults = [*find_place_faults(shared), *(find_own_database_faults(shared) if "db" in args["services"] else ())]
+        faults = list(find_place_faults(shared))
+        if "db" in args["services"]:
+            faults.extend(find_disagreements(shared, args["services"]))
         # Entries of the catalog are variables, too.
         entries = {f"stack_{name}" for name in args["catalog"]}
         for host in dict.fromkeys([here, *args["hosts"]]):

@@ -98,3 +98,42 @@ def test_redis_rewrites_its_files_again_after_a_backup(monkeypatch, source, befo
     except OSError as error:
         assert str(error) == failing
     assert state["auto-aof-rewrite-percentage"] == after
+
+
+@pytest.mark.parametrize(
+    ("container", "kept", "target", "restored", "said"),
+    [
+        ("r", ["config", "redis", "volumes"], "/", ["config", "volumes", "redis"], ""),
+        (
+            "r",
+            ["config", "volumes"],
+            "/",
+            ["config", "volumes"],
+            "redis: was never backed up, so nothing of it comes back\n",
+        ),
+        ("", ["config", "volumes"], "/", ["config", "volumes"], ""),
+        ("r", ["redis", "volumes"], "/", [], "config: the repository on the backup host has no snapshot of it"),
+        ("r", ["config", "volumes"], "/srv", [], "redis: the repository on the backup host has no snapshot of it"),
+    ],
+)
+def test_a_host_comes_back_without_what_was_never_backed_up(
+    monkeypatch, capsys, source, container, kept, target, restored, said
+):
+    done = []
+
+    def restic(_arguments: list[str], _environment: dict[str, str], *command: str) -> str:
+        tag = command[command.index("--tag") + 1]
+        if command[0] == "restore":
+            done.append(tag)
+        return json.dumps([{"id": tag}] if tag in kept else [])
+
+    monkeypatch.setattr(source, "restic", restic)
+    monkeypatch.setattr(source, "repositories", lambda: [([], {})])
+    monkeypatch.setattr(source, "MANIFEST", type("Empty", (), {"read_text": lambda *_args, **_options: "{}"})())
+    monkeypatch.setitem(source.SOURCE, "redis_container", container)
+    try:
+        source.restore(["config", "volumes", "redis"], target)
+        assert capsys.readouterr().out == said
+    except SystemExit as error:
+        assert str(error) == said
+    assert done == restored

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 
-# Of one database role stack, database and backup speak.
-DATABASE: Mapping[str, Any] = {
+# What roles stack, database and backup say of one platform.
+PLATFORM: Mapping[str, Any] = {
     "backup_database_port": 5432,
+    "backup_redis_container": "supabase-redis-1",
     "backup_server": "",
     "database_login_host": "127.0.0.1",
     "database_login_port": 5432,
@@ -33,7 +34,7 @@ URLS = {
     ),
     "stack_site_url": (re.compile(r"[a-z][a-z0-9+.-]*://\S+"), "write https://HOST"),
 }
-SHARED = (*DATABASE, *PATHS, *URLS)
+SHARED = (*PLATFORM, *PATHS, *URLS)
 
 
 def find_place_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
@@ -46,14 +47,21 @@ def find_place_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(name, f"{given[name]!r} is no such address", remedy)
 
 
-def find_own_database_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
-    """What roles database and backup would not reach. given: the variables in SHARED that the inventory sets."""
-    values = {**DATABASE, **given}
+def find_disagreements(given: Mapping[str, Any], services: Collection[str]) -> Iterator[Fault]:
+    """What roles database and backup would not find where they look for it.
+
+    given: the variables in SHARED that the inventory sets. services: those that are chosen.
+    """
+    values = {**PLATFORM, **given}
     is_local = values["database_login_host"] in LOCAL
     port = values["stack_database_port"]
     for name, is_used in (("database_login_port", is_local), ("backup_database_port", values["backup_server"])):
         if is_used and str(values[name]) != str(port):
             yield Fault(name, f"is {values[name]}, and stack_database_port is {port}", f"set {name}: {port}")
+    container = values["backup_redis_container"]
+    if values["backup_server"] and container == PLATFORM["backup_redis_container"] and "redis" not in services:
+        cause = f"is {container}, and stack_services has no redis"
+        yield Fault("backup_redis_container", cause, 'set backup_redis_container: ""')
     if boolean(values["stack_database_tls"], strict=False):
         return
     mode = values["database_ssl_mode"]

@@ -52,8 +52,6 @@ TICKET = HOME / "ticket.json"
 SETTINGS_FILE = Path("/etc/groundwork-backup/settings.json")
 # The image that the database of the source runs and the identifier of its cluster, as the role noted them.
 DATABASE = Path("/etc/groundwork-backup/database.json")
-# What the source has in snapshots.
-FILES = ("redis", "volumes", "config")
 # What is read back of the repository at once.
 READ_AT_ONCE = 50 * 1024**3
 # Where the recovery reads its WAL, in the data folder. A backup that has some of an earlier restore does without it.
@@ -64,6 +62,11 @@ OWNER, GROUP = 105, 106
 
 def settings() -> dict[str, Any]:
     return dict(json.loads(SETTINGS_FILE.read_text(encoding="utf-8")))
+
+
+def kept_files() -> tuple[str, ...]:
+    """What the source has in snapshots."""
+    return ("redis", "volumes", "config") if settings()["source"]["redis_container"] else ("volumes", "config")
 
 
 def database_image() -> str:
@@ -194,7 +197,7 @@ def retain() -> None:
         policy = ["--keep-within", "14d"]
         for period in ("daily", "weekly", "monthly"):
             policy += [f"--keep-{period}", str(keep[period])]
-        for what in FILES:
+        for what in kept_files():
             # Not by all tags: a label is a name to find a snapshot by, and would keep it for ever.
             restic("forget", "--tag", what, "--group-by", "host", *policy)
         restic("prune")
@@ -217,7 +220,7 @@ def verify() -> None:
     """Every part says for itself whether it is whole, so one that is damaged hides no other."""
     folder, faults = settings()["metrics_dir"], []
     samples = read_metrics(folder, "backup_verify")
-    parts = {"postgres": verify_database, **{what: verify_files for what in FILES}}
+    parts = {"postgres": verify_database, **{what: verify_files for what in kept_files()}}
     for what, part in parts.items():
         key = f'{{what="{what}"}}'
         try:

@@ -126,6 +126,11 @@ def write_manifest() -> None:
     MANIFEST.write_text(json.dumps(labels, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def has(what: str) -> bool:
+    """Whether the platform has it: Redis may be left out."""
+    return what != "redis" or bool(SOURCE["redis_container"])
+
+
 def save(what: str, label: str) -> int:
     """Back one thing up into every repository and return the bytes that it has."""
     if what == "redis":
@@ -165,9 +170,19 @@ def back_up(what: str, label: str) -> None:
 
 
 def restore(tags: list[str], target: str) -> None:
-    """The newest snapshot of each. To /, where the files were, Docker gets its volumes as well."""
+    """The newest snapshot of each. To /, where the files were, Docker gets its volumes as well.
+
+    A lost host comes back without what was never backed up, but not without its configuration and keys.
+    """
     arguments, environment = repositories()[0]
-    for tag in tags:
+    listing = ["snapshots", "--json", "--host", "source", "--tag"]
+    there = [tag for tag in tags if has(tag) and json.loads(restic(arguments, environment, *listing, tag))]
+    missing = [tag for tag in tags if has(tag) and tag not in there]
+    if missing and (target != "/" or "config" in missing):
+        raise SystemExit(f"{', '.join(missing)}: the repository on the backup host has no snapshot of it")
+    for tag in missing:
+        print(f"{tag}: was never backed up, so nothing of it comes back")
+    for tag in there:
         restic(arguments, environment, "restore", "latest", "--host", "source", "--tag", tag, "--target", target)
         if tag == "config" and target == "/":
             for name, labels in json.loads(MANIFEST.read_text(encoding="utf-8")).items():
@@ -216,7 +231,7 @@ def main() -> None:
         print(json.dumps(restore_tables(SCRATCH, SOURCE["database_container"], arguments.tables)))
     elif arguments.command == "receive":
         receive(arguments.folder)
-    else:
+    elif has(arguments.command):
         back_up(arguments.command, arguments.label)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import find_variable_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.shared_variables import (
-    find_own_database_faults,
+    find_disagreements,
     find_place_faults,
 )
 
@@ -54,6 +54,14 @@ def test_a_variable_that_its_role_would_refuse_or_never_read(variables, faults):
                 "backup_database_port: is 5432, and stack_database_port is 5433; set backup_database_port: 5433",
             ],
         ),
+        ({"backup_server": "node2", "backup_redis_container": ""}, []),
+        (
+            {"backup_server": "node2", "backup_redis_container": "supabase-redis-1"},
+            [
+                "backup_redis_container: is supabase-redis-1, and stack_services has no redis; "
+                'set backup_redis_container: ""'
+            ],
+        ),
         (
             {"stack_database_tls": "no"},
             ["database_ssl_mode: is require, and stack_database_tls is false; set database_ssl_mode: disable"],
@@ -65,7 +73,8 @@ def test_a_variable_that_its_role_would_refuse_or_never_read(variables, faults):
     ],
 )
 def test_who_would_not_reach_the_platform_s_own_database(given, faults):
-    assert [str(fault) for fault in find_own_database_faults(given)] == faults
+    services = ("db",) if "backup_redis_container" in given else ("db", "redis")
+    assert [str(fault) for fault in find_disagreements(given, services)] == faults
 
 
 @pytest.mark.parametrize(
