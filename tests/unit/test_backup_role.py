@@ -69,6 +69,7 @@ def test_a_lost_host_gets_no_new_platform(tmp_path, there, refused):
 def source(monkeypatch) -> ModuleType:
     """The tool of the source, with the settings that lie on a host."""
     monkeypatch.syspath_prepend(str(TOOLS))
+    monkeypatch.syspath_prepend(str(ROOT / "plugins" / "module_utils"))
     monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
     specification = importlib.util.spec_from_file_location("backup_source_tool", TOOLS / "source.py")
     assert specification is not None and specification.loader is not None
@@ -137,3 +138,11 @@ def test_a_host_comes_back_without_what_was_never_backed_up(
     except SystemExit as error:
         assert str(error) == said
     assert done == restored
+
+
+def test_a_password_in_the_name_of_a_repository_is_no_argument(monkeypatch, source):
+    elsewhere = {"repository": "rest:https://user:password@host/", "environment": {"KEY": "key"}}
+    monkeypatch.setattr(source, "SETTINGS", {"server": {"address": "b", "ssh_port": 22}, "offsite": elsewhere})
+    (near, _), (far, environment) = source.repositories()
+    assert near[:2] == ["-r", "rclone:repository"] and far == []
+    assert environment == {"RESTIC_REPOSITORY": "rest:https://user:password@host/", "KEY": "key"}

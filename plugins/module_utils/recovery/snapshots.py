@@ -1,10 +1,11 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Snapshots whose own time is not to be trusted, since retention goes by it."""
+"""What restic can, and snapshots whose own time is not to be trusted, since retention goes by it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -13,6 +14,15 @@ from datetime import datetime, timedelta, timezone
 AHEAD = timedelta(days=1)
 # A snapshot has the time of its begin, and the first one of much data takes days. Less than the 14 that all are kept.
 BEHIND = timedelta(days=7)
+# The first that knows --retry-lock (restic's changelog for 0.16.0); Debian 12 has 0.14.
+WAITING_RESTIC = (0, 16)
+
+
+def lock_patience(version: str) -> tuple[str, ...]:
+    """Arguments that let restic wait where another one has locked the repository, by what ``restic version`` prints."""
+    found = re.match(r"restic (\d+)\.(\d+)", version)
+    waits = found is not None and tuple(map(int, found.groups())) >= WAITING_RESTIC
+    return ("--retry-lock", "5m") if waits else ()
 
 
 @dataclass(frozen=True)

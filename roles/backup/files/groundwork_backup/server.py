@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Base backups, their proof, and restores, on the host that keeps them.
 
-usage: server backup [--label LABEL]      base backup
+usage: server make-repository             for the snapshots, with the password that lies here
+       server backup [--label LABEL]      base backup
        server retain                      thins the snapshots out; Barman does the same for base backups by itself
        server verify                      reads back what is kept
        server prepare TARGET …            decides what a restore takes; refuses before anything is stopped
@@ -32,7 +33,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
 from recovery.barman import other_database, parse_backups, read_archive, wal_files
 from recovery.choice import BaseBackup, Choice, Target, choose, parse_lsn, parse_time, recovery_file
-from recovery.snapshots import Snapshot, misdated, refusal
+from recovery.snapshots import Snapshot, lock_patience, misdated, refusal
 from scratch import ask, start_scratch
 
 HOME = Path("/var/lib/barman")
@@ -101,7 +102,7 @@ def restic(*arguments: str) -> str:
         "RESTIC_CACHE_DIR": f"{HOME}/.cache/restic",
     }
     done = subprocess.run(
-        ["restic", "--retry-lock", "5m", *arguments],
+        ["restic", *lock_patience(subprocess.check_output(["restic", "version"], text=True)), *arguments],
         env=environment,
         user="barman",
         group="barman",
@@ -450,7 +451,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("backup").add_argument("--label", default="")
     commands.add_parser("drill").add_argument("--time", default="")
-    for name in ("retain", "verify", "send", "forget", "check-database", "begin-timeline"):
+    for name in ("make-repository", "retain", "verify", "send", "forget", "check-database", "begin-timeline"):
         commands.add_parser(name)
     wanted = commands.add_parser("prepare")
     for option in ("time", "lsn", "name", "backup"):
@@ -472,6 +473,7 @@ def main() -> None:
         TICKET.unlink(missing_ok=True)
     else:
         {
+            "make-repository": partial(restic, "init"),
             "retain": retain,
             "verify": verify,
             "check-database": check_database,

@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
+from recovery.snapshots import lock_patience
 from scratch import start_scratch
 from tables import check_tables, restore_tables
 
@@ -67,8 +69,9 @@ def repositories() -> list[tuple[list[str], dict[str, str]]]:
     """Arguments and environment of each repository; the one on the backup host first."""
     near = ["-r", "rclone:repository", "-o", f"rclone.program={' '.join(ssh())} rclone"]
     offsite = SETTINGS["offsite"]
-    far = [(["-r", offsite["repository"]], dict(offsite["environment"]))] if offsite["repository"] else []
-    return [(near, {}), *far]
+    # By the environment: a repository's name may have a password in it, and arguments are there for everybody to see.
+    far = {"RESTIC_REPOSITORY": offsite["repository"], **offsite["environment"]}
+    return [(near, {}), *([([], far)] if offsite["repository"] else [])]
 
 
 def restic(arguments: list[str], environment: dict[str, str], *command: str) -> str:
@@ -76,7 +79,7 @@ def restic(arguments: list[str], environment: dict[str, str], *command: str) -> 
     environ = {**os.environ, **environment, "RESTIC_PASSWORD_FILE": f"{FOLDER}/repository-password"}
     environ["RESTIC_CACHE_DIR"] = "/var/cache/groundwork-restic"
     done = subprocess.run(
-        ["restic", *arguments, "--retry-lock", "5m", *command],
+        ["restic", *arguments, *lock_patience(subprocess.check_output(["restic", "version"], text=True)), *command],
         env=environ,
         stdout=subprocess.PIPE,
         text=True,

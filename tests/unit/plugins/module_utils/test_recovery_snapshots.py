@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.snapshots import (
     Snapshot,
+    lock_patience,
     misdated,
     refusal,
 )
@@ -37,3 +38,17 @@ def test_a_snapshot_is_as_old_as_its_arrival(taken, trusted):
 def test_each_is_named_with_both_times():
     told = refusal([Snapshot("abcdef0123" * 6, NOON + timedelta(days=365), NOON)])
     assert "snapshot abcdef01: says it is of 2027-01-31 12:00:00 UTC and arrived 2026-01-31 12:00:00 UTC" in told
+
+
+@pytest.mark.parametrize(
+    ("version", "waits"),
+    [
+        ("restic 0.14.0 compiled with go1.19.8 on linux/amd64", False),
+        ("restic 0.16.4 compiled with go1.22.2 on linux/amd64", True),
+        ("restic 0.18.0", True),
+        ("restic 1.0.0", True),
+        ("restic (unknown)", False),
+    ],
+)
+def test_restic_is_asked_to_wait_for_a_lock_where_it_can(version, waits):
+    assert lock_patience(version) == (("--retry-lock", "5m") if waits else ())
