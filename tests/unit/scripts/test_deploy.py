@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -94,3 +95,15 @@ def test_a_rollback_that_fails_claims_nothing(deploy):
     assert done.code == 2
     assert done.calls[-1].startswith("rollback.yml")
     assert "well again" not in done.said
+
+
+def test_a_bare_host_is_one_that_serves_nothing(tmp_path):
+    asked = re.search(r"-a '(.*)' >", (ROOT / "scripts" / "deploy").read_text(encoding="utf-8"))
+    assert asked
+    root = tmp_path / "groundwork"
+    command = ["sh", "-euc", asked[1].replace("{{ supabase_root }}", str(root))]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == b""
+    release = root / "supabase" / "releases" / "new"
+    release.mkdir(parents=True)
+    (root / "supabase" / "current").symlink_to("releases/new")
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == f"{release}\n"
