@@ -24,6 +24,7 @@ processors.
 SECTIONS = {
     "alerts": ("Alerts: fired by a real cause, delivered to a receiver, and over", "make alerts"),
     "dr": ("Restores: any second, over the live database, a lost host", "make dr"),
+    "monitoring": ("What watching costs", "scripts/bench monitoring"),
     "backup": ("Backups and restores of two gigabytes, beside tar and cp", "scripts/bench backup"),
     "site": ("Deployment: bare servers to a platform, and a run that changes nothing", "scripts/bench site"),
     "release": (
