@@ -239,7 +239,13 @@ ROUNDS: tuple[tuple[Cause, ...], ...] = (
         Cause(
             "docker kill supabase-rest-1",
             "docker start supabase-rest-1",
-            {"ApiErrors": {}, "EdgeErrors": {}, "ApiServiceUnreachable": {}, "ApiObjectiveBurnsFast": {}},
+            {
+                "ApiErrors": {},
+                "ApiServiceErrors": {"envoy_cluster_name": "rest"},
+                "ApiServiceUnreachable": {},
+                "ApiObjectiveBurnsFast": {},
+                "EdgeErrors": {},
+            },
         ),
         Cause(
             "docker stop supabase-pgbouncer-1",
@@ -316,6 +322,7 @@ NOT_HERE = {
     "AlertmanagerMissing": "nobody is left to deliver it; the silence of the dead man's switch has a test of its own",
     "AlertsNotDelivered": "is heard of when what was wrong with the delivery is over",
     "ApiSlow": "needs a service that is slow for ten minutes and does not fail",
+    "AuthMailFails": "service auth cannot run in the lab",
     "WebsocketsDropped": "needs a crowd of websockets for some minutes",
     "ProbeFailed": "playbooks/verify.yml writes it when asked to, and has tests of its own",
     "PgbouncerClientsWait": "the application's own limits end what would hold connections",
