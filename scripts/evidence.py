@@ -24,7 +24,13 @@ processors.
 SECTIONS = {
     "alerts": ("Alerts: fired by a real cause, delivered to a receiver, and over", "make alerts"),
     "dr": ("Restores: any second, over the live database, a lost host", "make dr"),
+    "monitoring": ("What watching costs", "scripts/bench monitoring"),
+    "backup": ("Backups and restores of two gigabytes, beside tar and cp", "scripts/bench backup"),
     "site": ("Deployment: bare servers to a platform, and a run that changes nothing", "scripts/bench site"),
+    "release": (
+        "Releases of an application under load: requests lost, and seconds until a bad one is gone",
+        "scripts/bench release",
+    ),
     "database": ("Grants and row level security, beside psql and community.postgresql", "scripts/bench database"),
     "migrations": ("Migrations, beside the Supabase CLI", "scripts/bench migrations"),
     "gateway": ("What the gateway adds to a request", "scripts/bench gateway"),

@@ -1,9 +1,10 @@
 """What outsiders say of the edge's TLS, and what slow connections cost the others.
 
-testssl.sh (Debian) rates both profiles, with the authority of the edge made known to it. Then one client asks over a
-connection that it keeps, in interleaved rounds with and without 200 connections that never end their headers and 200
-that never end their bodies; printed is the median over the rounds of how p95 with them compares to p95 without. Asserts
-nothing but the answers themselves. And it changes the configuration under load, to count requests that are met by it.
+testssl.sh (Debian) rates both profiles, and the lab's edge by IPv4 and IPv6, with the authority of the edge made known
+to it. Then one client asks over a connection that it keeps, in interleaved rounds with and without 200 connections that
+never end their headers and 200 that never end their bodies; printed is the median over the rounds of how p95 with them
+compares to p95 without. Asserts nothing but the answers themselves. And it changes the configuration under load, to
+count requests that are met by it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import http.client
 import importlib
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,20 +42,35 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"ansible_collections.groundwork.supabase.plugins.{name}")
 
 
-def rate(edge: Edge, profile: str) -> None:
-    edge.publish(caddy_tls_profile=profile)
-    authority = edge.from_client("cat", "/tmp/ca.crt")
-    (edge.folder / "authority.pem").write_text(authority, encoding="ascii")
-    options = ["--rm", "--network", edge.network, "--volume", f"{edge.folder}/authority.pem:/authority.pem:ro"]
+def judge(name: str, network: str, authority: Path, options: str) -> None:
+    """testssl.sh's rating, and what it holds against the edge."""
+    container = ["--rm", "--network", network, "--volume", f"{authority}:/authority.pem:ro"]
     # Its exit code counts what it found.
-    command = "testssl --quiet --warnings off --add-ca /authority.pem --jsonfile /tmp/r app.lab.test >&2; cat /tmp/r"
-    findings = json.loads(docker("run", *options, IMAGE, "sh", "-c", command))
+    command = f"testssl --quiet --warnings off --add-ca /authority.pem --jsonfile /tmp/r {options} >&2; cat /tmp/r"
+    findings = json.loads(docker("run", *container, IMAGE, "sh", "-c", command))
     by_name = {finding["id"]: finding["finding"] for finding in findings}
     scores = {name: by_name.get(name) for name in ("overall_grade", "final_score", "protocol_support_score")}
-    print(f"{profile}: {scores}")
+    print(f"{name}: {scores}")
     for finding in findings:
         if finding["severity"] not in ("OK", "INFO", "DEBUG"):
             print(f"    {finding['severity']:8} {finding['id']}: {finding['finding']}")
+
+
+def rate(edge: Edge, profile: str) -> None:
+    edge.publish(caddy_tls_profile=profile)
+    authority = edge.folder / "authority.pem"
+    authority.write_text(edge.from_client("cat", "/tmp/ca.crt"), encoding="ascii")
+    judge(profile, edge.network, authority, "app.lab.test")
+
+
+def rate_the_lab() -> None:
+    """The platform's own edge, as hosts on its network see it, by each version of IP."""
+    subprocess.run([str(ROOT / "scripts" / "lab-authority")], check=True)
+    (node,) = json.loads(docker("inspect", "groundwork-lab-node1"))
+    addresses = node["NetworkSettings"]["Networks"]["groundwork-lab"]
+    ways = {"IPv4": f"--ip {addresses['IPAddress']}", "IPv6": f"-6 --ip {addresses['GlobalIPv6Address']}"}
+    for version, options in ways.items():
+        judge(f"the lab by {version}", "groundwork-lab", ROOT / ".lab" / "ca.crt", f"{options} api.lab.test")
 
 
 @contextmanager
@@ -121,6 +138,7 @@ def main() -> None:
         change(edge)
         for profile in ("intermediate", "modern"):
             rate(edge, profile)
+    rate_the_lab()
 
 
 if __name__ == "__main__":

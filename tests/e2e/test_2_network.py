@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
+
+import pytest
+
+
+@pytest.fixture
+def ipv6(node1):
+    if not node1.file("/proc/net/if_inet6").exists:
+        pytest.skip("this machine has no IPv6")
+    (interface,) = json.loads(node1.check_output("ip -json -6 address show dev eth0 scope global"))
+    return next(entry["local"] for entry in interface["addr_info"] if entry)
 
 
 def test_only_ssh_http_and_https_answer(client):
     report = client.check_output("nmap -Pn -p- --min-rate 10000 --max-retries 2 -oG - 172.30.77.11")
     assert set(re.findall(r"(\d+)/open/tcp", report)) == {"22", "80", "443"}
+
+
+def test_the_edge_answers_by_ipv6_and_sees_who_asks(client, node1, ipv6):
+    report = client.check_output(f"nmap -6 -Pn -p- --min-rate 10000 --max-retries 2 -oG - {ipv6}")
+    assert set(re.findall(r"(\d+)/open/tcp", report)) == {"22", "80", "443"}
+    get = f"curl -s -o /dev/null -w '%{{http_code}}' --cacert /etc/ssl/lab-ca.crt --resolve 'app.lab.test:443:[{ipv6}]'"
+    assert client.check_output(f"{get} https://app.lab.test/healthz?by-ipv6") == "200"
+    lines = node1.check_output("docker logs --since 30s edge-caddy-1 2>&1 | grep by-ipv6").splitlines()
+    seen = ipaddress.ip_address(json.loads(lines[-1])["request"]["client_ip"])
+    assert str(seen) in client.check_output("hostname -I").split()
 
 
 def test_the_second_server_takes_figures_from_the_platforms_hosts_alone(client, node1):

@@ -184,11 +184,10 @@ def recovery_file(own: str, target: Target) -> str:
     """``postgresql.auto.conf`` for the recovery: ``own`` without what an earlier restore left, and this one's settings.
 
     A target that is set to nothing beside another one counts as a second target for PostgreSQL. The recovery ends
-    with a promotion, so the new history has a timeline of its own.
+    with a promotion, so the new history has a timeline of its own. Nobody receives that yet, so no commit waits for it.
     """
-    kept = [
-        line for line in own.splitlines() if not line.startswith(("restore_command", "recovery_target", "hot_standby "))
-    ]
+    dropped = ("restore_command", "recovery_target", "hot_standby ", "synchronous_standby_names")
+    kept = [line for line in own.splitlines() if not line.startswith(dropped)]
     settings = {
         "restore_command": "cp groundwork_wal/%f %p",
         "recovery_target_timeline": "latest",

@@ -11,6 +11,8 @@ from .queries import increase, or_zero, quantile, rate, series, total
 # Envoy's statistics of what it does for clients of the API; it has others of its own interface.
 OF_API = 'envoy_http_conn_manager_prefix="api"'
 FAILED = 'envoy_response_code_class="5"'
+OF_AUTH = "Where service auth runs."
+OF_SERVICE = "host, envoy_cluster_name"
 DOCUMENTED = "Where service realtime runs. The name is that of Realtime's documentation; no test has run the service."
 
 
@@ -23,6 +25,11 @@ def api_failed(span: str) -> str:
     requests = total("host", increase(span, "envoy_http_downstream_rq_xx", OF_API))
     failures = total("host", increase(span, "envoy_http_downstream_rq_xx", OF_API, FAILED))
     return f"{failures} / ({requests} > 0)"
+
+
+def signed(route: str) -> str:
+    """Answers of Auth on one of its routes."""
+    return total("host, code", rate("http_status_codes_total", 'job="auth"', f'http_route="{route}"'))
 
 
 API = Dashboard(
@@ -82,21 +89,27 @@ API = Dashboard(
                     "Requests by service",
                     "reqps",
                     "What the gateway passes on.",
-                    {
-                        "{{host}} {{envoy_cluster_name}}": total(
-                            "host, envoy_cluster_name", rate("envoy_cluster_upstream_rq_total")
-                        )
-                    },
+                    {"{{host}} {{envoy_cluster_name}}": total(OF_SERVICE, rate("envoy_cluster_upstream_rq_total"))},
                 ),
                 Panel(
                     "Time to answer by service",
                     "s",
                     "95 of 100 requests take less.",
                     {
-                        "{{host}} {{envoy_cluster_name}}": quantile(
-                            0.95, "host, envoy_cluster_name", "envoy_cluster_upstream_rq_time"
-                        )
+                        "{{host}} {{envoy_cluster_name}}": quantile(0.95, OF_SERVICE, "envoy_cluster_upstream_rq_time")
                         + " / 1000"
+                    },
+                ),
+                Panel(
+                    "Failed by service",
+                    "percentunit",
+                    "Share of the requests that were answered with 5xx.",
+                    {
+                        "{{host}} {{envoy_cluster_name}}": or_zero(
+                            total(OF_SERVICE, rate("envoy_cluster_upstream_rq_xx", FAILED))
+                            + f" / {total(OF_SERVICE, rate('envoy_cluster_upstream_rq_xx'))}",
+                            total(OF_SERVICE, rate("envoy_cluster_upstream_rq_xx")),
+                        )
                     },
                 ),
                 Panel(
@@ -105,9 +118,32 @@ API = Dashboard(
                     "The service does not listen, or is full.",
                     {
                         "{{host}} {{envoy_cluster_name}}": total(
-                            "host, envoy_cluster_name", rate("envoy_cluster_upstream_cx_connect_fail")
+                            OF_SERVICE, rate("envoy_cluster_upstream_cx_connect_fail")
                         )
                     },
+                ),
+            ),
+        ),
+        Row(
+            "Auth",
+            (
+                Panel(
+                    "Sign-ins and renewed sessions",
+                    "reqps",
+                    f"By status: 200 good, 400 a wrong password or an ended session, 429 over a limit. {OF_AUTH}",
+                    {"{{host}} {{code}}": signed("/token")},
+                ),
+                Panel(
+                    "Sign-ups",
+                    "reqps",
+                    f"By status. {OF_AUTH}",
+                    {"{{host}} {{code}}": signed("/signup")},
+                ),
+                Panel(
+                    "Mail that failed",
+                    "short",
+                    f"Messages of the last hour that the mail server did not take, by kind. {OF_AUTH}",
+                    {"{{host}} {{type}}": total("host, type", increase("1h", "global_auth_email_send_errors_total"))},
                 ),
             ),
         ),

@@ -137,6 +137,7 @@ def test_positions_are_read_and_written():
 
 def test_the_recovery_has_one_target_whatever_was_there_before():
     own = "max_slot_wal_keep_size = '4GB'\nrecovery_target_name = 'former'\nrestore_command = 'former'\n"
+    own += "synchronous_standby_names = 'former'\n"
     text = recovery_file(own, Target(time=NOON))
     assert "max_slot_wal_keep_size" in text and "former" not in text
     assert "recovery_target_time = '2026-01-31 12:00:00.000000+00'" in text
