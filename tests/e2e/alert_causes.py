@@ -21,23 +21,30 @@ ASKING = (
 )
 NONSENSE = '{"admin": {"listen": "unix//run/caddy/admin.sock"}, "apps": {"nonsense": {}}}'
 CURL = "curl -s -o /dev/null --cacert /etc/ssl/lab-ca.crt"
-# Sessions that take all that PostgreSQL gives to others, but for a few.
+# Sessions that take what PostgreSQL gives, up to 87 of 100, also when others go.
 CONNECTIONS = """
 import pathlib, psycopg, time
 password = pathlib.Path("/etc/groundwork/secrets/supabase_admin_password").read_text().strip()
 def connect():
     return psycopg.connect(f"host=127.0.0.1 dbname=postgres user=supabase_admin password={password}", autocommit=True)
-taken, most = connect().execute("select count(*), current_setting('max_connections') from pg_stat_activity").fetchone()
-held = [connect() for _ in range(int(most) * 87 // 100 - taken)]
-time.sleep(3600)
+held = [connect()]
+while True:
+    taken, most = held[0].execute(
+        "select count(*), current_setting('max_connections') from pg_stat_activity"
+    ).fetchone()
+    held += [connect() for _ in range(int(most) * 87 // 100 - taken)]
+    time.sleep(5)
 """
-# A provider that says, every two seconds, that a payment has failed.
+ROLLED_BACK = "begin; select 1 from pg_class limit 1; rollback;"
+PAYER = "00000000-0000-4000-8000-00000000e2e0"
+# A provider that says, every two seconds, that a payment of this tenant has failed.
 FAILED_PAYMENTS = """
 import hashlib, hmac, ssl, time, urllib.request, uuid
 context = ssl.create_default_context(cafile="/etc/ssl/lab-ca.crt")
 while True:
     name, at = uuid.uuid4(), int(time.time())
-    event = f'{{"id":"{name}","event":"charge.failed","data":{{"reference":"{name}","amount":1,"currency":"NGN"}}}}'
+    data = f'"reference":"{name}","amount":1,"currency":"NGN","metadata":{{"tenant_id":"PAYER"}}'
+    event = f'{{"id":"{name}","event":"charge.failed","data":{{{data}}}}}'
     signature = hmac.new(b"WEBHOOK_SECRET", f"{at}.{event}".encode(), hashlib.sha512).hexdigest()
     headers = {"x-webhook-timestamp": str(at), "x-webhook-signature": signature, "content-type": "application/json"}
     call = urllib.request.Request("https://app.lab.test/webhooks/payments", event.encode(), headers)
@@ -46,7 +53,7 @@ while True:
     except OSError:
         pass
     time.sleep(2)
-"""
+""".replace("PAYER", PAYER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +137,8 @@ ROUNDS: tuple[tuple[Cause, ...], ...] = (
             {"PostgresqlDeadlocks": {"datname": "postgres"}},
         ),
         Cause(
-            *running("rolls-back", f"while sleep 0.05; do echo 'begin; select 1; rollback;'; done | {PSQL} >/dev/null"),
+            # A session that reads no table keeps its figures to itself until it ends.
+            *running("rolls-back", f"while sleep 0.05; do echo '{ROLLED_BACK}'; done | {PSQL} >/dev/null"),
             {"PostgresqlRollbacks": {"datname": "postgres"}},
         ),
         Cause(
@@ -201,6 +209,12 @@ ROUNDS: tuple[tuple[Cause, ...], ...] = (
             *sending("unsigned", f"{CURL} --rate 2/s -d none 'https://app.lab.test/webhooks/payments?[1-9999]'"),
             {"WebhooksRefused": {"job": "tenant-app"}},
             on="client",
+        ),
+        Cause(
+            f"{PSQL} -c \"insert into public.tenants (id, name) values ('{PAYER}', 'e2e')\"",
+            f"{PSQL} -c \"delete from public.payments where tenant_id = '{PAYER}'\" "
+            f"-c \"delete from public.tenants where id = '{PAYER}'\"",
+            {},
         ),
         Cause(
             *sending("pays", f"python3 -c {shlex.quote(FAILED_PAYMENTS)}"),
