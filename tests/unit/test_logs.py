@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import re
 import sys
 from pathlib import Path
@@ -110,6 +111,11 @@ def test_a_line_says_when_what_and_how_bad(program: ModuleType) -> None:
     line = json.loads(program.render(entry(1, PRIORITY="3", _SYSTEMD_UNIT="ssh.service", MESSAGE=[0x66, 0xFF])))
     assert line["time"] == "2023-11-14T22:13:20.000001+00:00"
     assert (line["level"], line["service"], line["message"], line["cursor"]) == ("error", "ssh", "f\ufffd", "s=1")
+
+
+def test_a_full_disk_ends_it_rather_than_losing_a_line(program: ModuleType) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        program.Files("/dev/full").emit(logging.makeLogRecord({"msg": "text"}))
 
 
 def test_it_goes_on_behind_the_last_whole_line(program: ModuleType, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5
@@ -26,6 +26,13 @@ FILES = 5
 MARK_SECONDS = 300
 FIELDS = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_PID,_SYSTEMD_UNIT,_TRANSPORT"
 LEVELS = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")
+
+
+class Files(logging.handlers.RotatingFileHandler):
+    """Ends the program where a line cannot be written. It is started again, and takes up there."""
+
+    def handleError(self, record: logging.LogRecord) -> NoReturn:
+        raise
 
 
 def service_of(entry: dict[str, Any]) -> str:
@@ -89,12 +96,15 @@ def main(path: Path) -> int:
     end_half_line(path)
     cursor = last_cursor(path)
     begin = f"--after-cursor={cursor}" if cursor else "--since=-1h"
-    writer = logging.handlers.RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
+    writer = Files(path, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
     threading.Thread(target=say_mark, daemon=True).start()
     command = ["journalctl", "--follow", "--no-tail", "--quiet", "--output=json", f"--output-fields={FIELDS}", begin]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as journal:
-        for line in journal.stdout or ():
-            writer.emit(logging.makeLogRecord({"msg": render(json.loads(line))}))
+        try:
+            for line in journal.stdout or ():
+                writer.emit(logging.makeLogRecord({"msg": render(json.loads(line))}))
+        finally:
+            journal.terminate()
     return journal.returncode or 1
 
 
