@@ -15,7 +15,9 @@ from datetime import datetime, timezone
 
 import pytest
 import yaml
-from log_server import LogWay, render_service, running_way, wait_for
+from gateway_server import render_variable
+from log_server import EXPORTERS, LogWay, render_service, running_way, wait_for
+from monitoring_config import SETTINGS
 from postgres_server import ROOT, docker
 
 LINES = 1_000_000 if "THOROUGH" in os.environ else 200_000
@@ -30,6 +32,20 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogWay]:
     folder = tmp_path_factory.mktemp("logs")
     with running_way(folder) as running:
         yield running
+
+
+def test_the_shipper_runs_where_it_is_wanted_and_may_read_and_push_and_no_more() -> None:
+    settings = {**SETTINGS, "exporters_server": "node2", "__exporters_server_certificate": {}}
+    for wanted in (True, False):
+        entries = render_variable(EXPORTERS, "__exporters_entries", {**settings, "exporters_logs": wanted})
+        volumes = render_variable(EXPORTERS, "__exporters_volumes", {**settings, "exporters_logs": wanted})
+        targets = render_variable(EXPORTERS, "__exporters_targets", {**settings, "exporters_logs": wanted})
+        assert ["shipper" in entries, "shipper-data" in volumes, "shipper" in targets] == [wanted] * 3
+    entry = render_service("shipper", "")[1]
+    assert (entry["cap_drop"], entry["cap_add"], entry["read_only"]) == (["ALL"], ["DAC_READ_SEARCH"], True)
+    assert set(entry["networks"]) == {"default"} and "ports" not in entry
+    own, *others = entry["volumes"]
+    assert own == "shipper-data:/data" and all(each["read_only"] for each in others)
 
 
 def test_labels_are_those_that_are_declared_and_json_stands_beside_its_line(way: LogWay) -> None:
