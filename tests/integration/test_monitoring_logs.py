@@ -116,7 +116,8 @@ def test_a_long_line_is_one_and_half_a_line_waits_for_its_end(way: LogWay) -> No
 
 
 def test_rules_are_taken_and_fire_for_what_stands_in_lines(way: LogWay) -> None:
-    texts, _entry = render_service("loki", "")
+    texts, entry = render_service("loki", "")
+    assert docker("exec", way.containers["loki"], *entry["healthcheck"]["test"][1:]) == "Loki is healthy\n"
     (rules,) = (yaml.safe_load(text)["groups"][0]["rules"] for path, text in texts.items() if "/rules/" in path)
     headings = set(re.findall(r"^#+ (\w+)$", RUNBOOKS.read_text(encoding="utf-8"), re.MULTILINE))
     for rule in rules:
