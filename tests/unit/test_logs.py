@@ -113,6 +113,15 @@ def test_a_line_says_when_what_and_how_bad(program: ModuleType) -> None:
     assert (line["level"], line["service"], line["message"], line["cursor"]) == ("error", "ssh", "f\ufffd", "s=1")
 
 
+@pytest.mark.parametrize(
+    ("message", "text"), [(None, "(too long, see journalctl)"), ([[0x66], "g"], "[102]"), (["f", None], "f"), ([], "")]
+)
+def test_no_entry_ends_it(program: ModuleType, message: Any, text: str) -> None:
+    line = json.loads(program.render(entry(1, MESSAGE=message, PRIORITY=["4", "5"], _SYSTEMD_UNIT=["a.service", "b"])))
+    assert (line["level"], line["service"], line["message"]) == ("warn", "a", text)
+    assert json.loads(program.render(entry(2, PRIORITY="12")))["level"] == "info"
+
+
 def test_a_full_disk_ends_it_rather_than_losing_a_line(program: ModuleType) -> None:
     with pytest.raises(OSError, match="No space left"):
         program.Files("/dev/full").emit(logging.makeLogRecord({"msg": "text"}))

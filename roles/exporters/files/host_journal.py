@@ -39,16 +39,24 @@ def service_of(entry: dict[str, Any]) -> str:
     """As many values as the host has services: instances, sessions and transient units are not told apart."""
     if entry.get("_TRANSPORT") == "kernel":
         return "kernel"
-    name, _dot, kind = str(entry.get("_SYSTEMD_UNIT", "")).rpartition(".")
+    name, _dot, kind = text_of(entry, "_SYSTEMD_UNIT").rpartition(".")
     if kind != "service":
         return "session"
     return "run" if re.match(r"run-([pu][0-9]|r[0-9a-f]{32})", name) else name.partition("@")[0]
 
 
-def message_of(entry: dict[str, Any]) -> str:
-    """Bytes that are no text come as a list of numbers, and a message that is too long as nothing."""
-    message = entry.get("MESSAGE")
-    return bytes(message).decode(errors="replace") if isinstance(message, list) else str(message or "")
+def text_of(entry: dict[str, Any], name: str) -> str:
+    """Bytes that are no text come as a list of numbers, what an entry has twice as a list, what is too long as null."""
+    value = entry.get(name, "")
+    if isinstance(value, list):
+        is_bytes = all(isinstance(each, int) for each in value)
+        value = bytes(value).decode(errors="replace") if is_bytes else value[0]
+    return "(too long, see journalctl)" if value is None else str(value)
+
+
+def level_of(entry: dict[str, Any]) -> str:
+    priority = text_of(entry, "PRIORITY")
+    return LEVELS[int(priority)] if re.fullmatch("[0-7]", priority) else "info"
 
 
 def render(entry: dict[str, Any]) -> str:
@@ -56,11 +64,11 @@ def render(entry: dict[str, Any]) -> str:
     return json.dumps(
         {
             "time": datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds"),
-            "level": LEVELS[int(entry.get("PRIORITY", 6))],
+            "level": level_of(entry),
             "service": service_of(entry),
-            "identifier": entry.get("SYSLOG_IDENTIFIER", ""),
-            "pid": entry.get("_PID", ""),
-            "message": message_of(entry),
+            "identifier": text_of(entry, "SYSLOG_IDENTIFIER"),
+            "pid": text_of(entry, "_PID"),
+            "message": text_of(entry, "MESSAGE"),
             "cursor": entry["__CURSOR"],
         }
     )
