@@ -126,8 +126,7 @@ def wait_for(condition: Any, what: str, seconds: float = 60) -> None:
 
 def run_service(service: str, entry: Mapping[str, Any], network: str, *options: str) -> str:
     """Id of a container with the rights that the role gives it."""
-    name = f"gw-logs-{service}-{secrets.token_hex(4)}"
-    given = ["--detach", "--label", "groundwork.integration", "--name", name, "--network", network]
+    given = ["--detach", "--label", "groundwork.integration", "--network", network]
     given += [f"--network-alias={service}", "--cpus", "1", "--memory", entry["mem_limit"], "--user", entry["user"]]
     given += ["--read-only", *(f"--cap-drop={each}" for each in entry["cap_drop"])]
     given += [f"--cap-add={each}" for each in entry.get("cap_add", [])]
@@ -164,7 +163,7 @@ def running_way(folder: Path) -> Iterator[LogWay]:
             f"--volume={folder / 'journal'}:/logs/journal:ro",
         ],
     }
-    network = f"gw-logs-{secrets.token_hex(4)}"
+    network = f"groundwork-logs-{secrets.token_hex(4)}"
     docker("network", "create", "--label", "groundwork.integration", network)
     with ExitStack() as ends:
         ends.callback(docker, "network", "rm", network)

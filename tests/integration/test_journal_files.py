@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 
 from postgres_server import ROOT, docker, ensure_image
@@ -39,7 +38,7 @@ def test_each_message_is_written_once_over_a_kill(tmp_path: Path) -> None:
     ensure_image("server")
     script = tmp_path / "script"
     script.write_text(SCRIPT, encoding="utf-8")
-    options = ["--rm", "--label", "groundwork.integration", "--name", f"gw-logs-journal-{secrets.token_hex(4)}"]
+    options = ["--rm", "--label", "groundwork.integration"]
     options += ["--volume", f"{PROGRAM}:/host_journal.py:ro", "--volume", f"{script}:/script:ro", "--tmpfs", "/files"]
     output = docker("run", *options, "--entrypoint", "bash", "groundwork-lab/server:current", "/script")
     lines = [line for line in output.splitlines() if line.startswith("{")]
