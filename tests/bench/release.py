@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = "groundwork-lab-node1"
 LOAD = "groundwork-bench-release"
 PAGE = "https://app.lab.test/"
-RATE = 300
+RATE = 200
 WEBSOCKETS = 1000
 # Milliseconds from which an answer is one of the slow release's.
 SLOW = 400

@@ -88,6 +88,12 @@ def container(name: str, options: str, command: str) -> tuple[str, str]:
 ROUNDS: tuple[tuple[Cause, ...], ...] = (
     (
         Cause(
+            "docker stop monitoring-loki-1",
+            "docker start monitoring-loki-1",
+            {"LogsNotDelivered": {"host": "node1"}},
+            on="node2",
+        ),
+        Cause(
             "docker kill supabase-meta-1",
             "docker start supabase-meta-1",
             {"ContainerDown": {"service": "meta"}, "TargetDown": {"job": "meta"}},
@@ -345,5 +351,6 @@ NOT_HERE = {
     "PostgresqlFiguresMissing": "needs an exporter that is half broken",
     "PushLags": "needs a network that loses every other packet",
     "PushRefused": "needs figures that Prometheus does not take",
+    "LogsRefused": "needs lines that Loki does not take",
     "RulesFail": "needs a rule that is wrong for the figures; their tests are there to prevent it",
 }

@@ -1,4 +1,4 @@
-"""Figures are pushed, every service is watched, and an alert with a real cause reaches a real receiver."""
+"""Figures and lines are pushed, every service is watched, and an alert with a real cause reaches a real receiver."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ ABSENT = {
     r"groundwork_host_failed_unit": "there is one for each unit that has failed",
     r"realtime_\w+": "service realtime cannot run in the lab",
     r"global_auth_\w+|http_status_codes_total": "service auth cannot run in the lab",
+    r"otelcol_exporter_send_failed_log_records_total": "there is one where Loki has refused lines",
 }
+CURL = "curl -s -o /dev/null --cacert /etc/ssl/lab-ca.crt"
 DASHBOARDS = Path(__file__).resolve().parents[2] / "roles" / "monitoring" / "files" / "dashboards"
 # What Grafana puts in place of them.
 CHOSEN = {"$__rate_interval": "5m", "$__range": "1h", "$objective": "99.9", "$host": ".*"}
-CHOSEN |= {"$service": ".*", "$application": ".*"}
+CHOSEN |= {"$service": ".*", "$application": ".*", "$unit": ".*", "$level": ".*", "$search": "", "$__auto": "5m"}
 FUNCTIONS = {
     "abs",
     "and",
@@ -175,9 +177,11 @@ def test_every_name_and_label_in_a_rule_is_in_the_live_figures(rules, unknown):
 
 
 def shown() -> list[tuple[str, str]]:
-    """Legends and expressions of all dashboards, with everything chosen; what can be chosen, too."""
+    """Legends and expressions of all dashboards of figures, with everything chosen; what can be chosen, too."""
     found = []
     for path in DASHBOARDS.glob("*.json"):
+        if path.stem == "logs":
+            continue
         dashboard = json.loads(path.read_text(encoding="utf-8"))
         found += [
             (target["legendFormat"], target["expr"])
@@ -345,5 +349,85 @@ def test_strangers_cannot_push_and_hosts_can_do_nothing_else(node1, node2):
     # 4: the connection ended before there was an answer. Below, the same with a certificate has one.
     assert node1.run(f"{agent} {url}/api/v1/write").rc == 4
     keys = "--certificate=/etc/groundwork/pki/host.crt --private-key=/etc/groundwork/pki/host.key"
-    for path in ("/", "/api/v1/query?query=up", "/-/reload", "/api/v1/status/config"):
+    queries = ("/api/v1/query?query=up", "/loki/api/v1/labels", "/loki/api/v1/push")
+    for path in ("/", *queries, "/-/reload", "/api/v1/status/config"):
         assert "404 Not Found" in node1.run(f"{agent} {keys} '{url}{path}'").stderr, path
+
+
+@pytest.fixture(scope="module")
+def ask_loki(node2):
+    """Put a query of LogQL to Loki: what it finds in the last hours, as labels with values or lines."""
+    program = (
+        "import json, sys, time, urllib.parse, urllib.request\n"
+        "given = {**json.load(sys.stdin), 'start': int(time.time() - 6 * 3600), 'limit': 5000}\n"
+        "url = 'http://127.0.0.1:3100/loki/api/v1/query_range?' + urllib.parse.urlencode(given)\n"
+        "print(urllib.request.urlopen(url).read().decode())\n"
+    )
+
+    def ask(query: str) -> list[tuple[dict[str, str], list[str]]]:
+        given = base64.b64encode(json.dumps({"query": query, "step": "300s"}).encode()).decode()
+        code = base64.b64encode(program.encode()).decode()
+        raw = node2.check_output(f'echo {given} | base64 -d | python3 -c "$(echo {code} | base64 -d)"')
+        return [
+            (found.get("stream") or found["metric"], [value for _at, value in found["values"]])
+            for found in json.loads(raw)["data"]["result"]
+        ]
+
+    return ask
+
+
+def test_lines_of_every_service_are_in_loki(node1, node2, ask_loki):
+    """Of each that has said something while lines are kept."""
+    label = '{{index .Config.Labels "com.docker.compose.%s"}}'
+    names = f"docker inspect $id --format '{label % 'project'} {label % 'service'}'"
+    saying = (
+        f"for id in $(docker ps -q); do docker logs --since 3h --tail 1 $id 2>&1 | grep -q . && {names}; done; true"
+    )
+    said = {
+        (name, *line.split())
+        for name, host in (("node1", node1), ("node2", node2))
+        for line in host.check_output(saying).splitlines()
+    }
+    assert {service for _host, _unit, service in said} >= {"db", "envoy", "caddy", "prometheus"}
+
+    def missing() -> set[tuple[str, ...]]:
+        found = ask_loki('sum by (host, unit, service) (count_over_time({host=~".+"}[6h]))')
+        return said - {(labels["host"], labels["unit"], labels["service"]) for labels, _values in found}
+
+    wait_for(lambda: not missing(), 60, lambda: f"lines of {missing()}")
+
+
+def test_lines_of_the_system_are_in_loki_without_secrets(node1, node2, client, secret, ask_loki):
+    """Made-up ones, which are written for this, and the platform's own, none of which is in what was said last."""
+    mark = f"mark{time.time_ns()}"
+    key = secret("publishable_key")
+    client.check_output(f"{CURL} -H 'Referer: https://x/?apikey={key}' 'https://api.lab.test/rest/v1/?apikey={key}'")
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoibm9ib2R5In0.bm8tc2lnbmF0dXJl"
+    for host in (node1, node2):
+        host.check_output(f"logger --priority user.warning '{mark} password=canary-of-the-logs Bearer {token}'")
+    written = f'{{unit="system", level="warn"}} |= "{mark}" != "COMMAND="'
+    wait_for(lambda: len(ask_loki(written)) == 2, 60, "the lines of both hosts")
+    for _labels, lines in ask_loki(written):
+        assert lines == [f"{mark} password=[redacted] Bearer [redacted]"]
+    newest = json.dumps([ask_loki(f'{{host="{name}"}}') for name in ("node1", "node2")])
+    assert mark in newest
+    planted = {"password": "canary-of-the-logs", "token": token}
+    names = ("postgres_password", "auth_admin_password", "jwt_secret", "service_role_key", "secret_key", "jwt_keys")
+    canaries = {**planted, "publishable_key": key, **{name: secret(name) for name in names}}
+    assert [name for name, value in canaries.items() if value in newest] == []
+
+
+def test_every_query_of_the_dashboard_of_lines_finds_some(ask_loki):
+    dashboard = json.loads((DASHBOARDS / "logs.json").read_text(encoding="utf-8"))
+    targets = [target for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    assert len(targets) >= 5
+    for target in targets:
+        expression = target["expr"]
+        # Longer names first: one may begin with another.
+        for name in sorted(CHOSEN, key=len, reverse=True):
+            expression = expression.replace(name, CHOSEN[name])
+        found = ask_loki(expression)
+        labels = {name for each, _values in found for name in each}
+        legend = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+        # There may have been no error.
+        assert legend <= labels or "error|fatal" in expression, expression

@@ -14,7 +14,12 @@ import yaml
 from gateway_server import render_entry, render_variable
 from monitoring_config import ROLE, SETTINGS, write_files
 
-WANTED: dict[str, Any] = {**SETTINGS, "supabase_secrets_dir": "/etc/groundwork/secrets", "monitoring_grafana": True}
+WANTED: dict[str, Any] = {
+    **SETTINGS,
+    "supabase_secrets_dir": "/etc/groundwork/secrets",
+    "monitoring_grafana": True,
+    "monitoring_logs": True,
+}
 DASHBOARDS = {path.name: path.read_text(encoding="utf-8") for path in (ROLE / "files" / "dashboards").glob("*.json")}
 
 
@@ -23,16 +28,16 @@ def texts() -> dict[str, str]:
     return render_entry(ROLE, "__monitoring_entries", WANTED, "grafana")[0]
 
 
-@pytest.mark.parametrize(("wanted", "there"), [(True, {"grafana"}), (False, set())])
-def test_it_runs_where_it_is_wanted(wanted: bool, there: set[str], tmp_path: Path) -> None:
-    settings = {**WANTED, "monitoring_grafana": wanted}
+@pytest.mark.parametrize("there", [{"grafana", "loki"}, {"grafana"}, {"loki"}, set()], ids="+".join)
+def test_it_and_loki_run_where_they_are_wanted(there: set[str], tmp_path: Path) -> None:
+    settings = {**WANTED, "monitoring_grafana": "grafana" in there, "monitoring_logs": "loki" in there}
     entries = render_variable(ROLE, "__monitoring_entries", settings)
     assert set(entries) - {"gate", "prometheus", "alertmanager", "blackbox"} == there
     volumes = render_variable(ROLE, "__monitoring_volumes", settings)
     assert volumes == {f"{name}-data": {} for name in {"prometheus", "alertmanager"} | there}
     scraped = yaml.safe_load((write_files(tmp_path, "prometheus", settings) / "prometheus.yml").read_text())
     jobs = {config["job_name"] for config in scraped["scrape_configs"]}
-    assert ("grafana" in jobs) == wanted
+    assert jobs & {"grafana", "loki"} == there
 
 
 def test_nobody_outside_gets_in_and_it_asks_nobody() -> None:
@@ -56,7 +61,8 @@ def test_every_dashboard_is_sent_as_it_is(texts: dict[str, str]) -> None:
 
 
 def test_provisioning_points_at_what_is_there(texts: dict[str, str]) -> None:
-    (source,) = yaml.safe_load(texts["/etc/grafana/provisioning/datasources/groundwork.yml"])["datasources"]
+    source, lines = yaml.safe_load(texts["/etc/grafana/provisioning/datasources/groundwork.yml"])["datasources"]
+    assert (lines["type"], lines["url"]) == ("loki", "http://loki:3100")
     assert (source["type"], source["url"], source["isDefault"]) == ("prometheus", "http://prometheus:9090", True)
     assert source["jsonData"]["timeInterval"] == "15s"
     (provider,) = yaml.safe_load(texts["/etc/grafana/provisioning/dashboards/groundwork.yml"])["providers"]

@@ -57,6 +57,8 @@ def test_faults_of_monitoring_come_together() -> None:
         ],
         monitoring_routes={"critical": "on-cal"},
         monitoring_retention="90",
+        monitoring_logs=True,
+        monitoring_logs_retention="14 days",
         monitoring_disk_free_percent=100,
         monitoring_grafana=True,
         monitoring_grafana_port=9090,
@@ -69,6 +71,7 @@ def test_faults_of_monitoring_come_together() -> None:
         "pagerduty_key",
         "monitoring_smtp",
         "90d",
+        "14d",
         "disk_free",
         "a port of its own",
     )

@@ -29,6 +29,7 @@ SMTP = {"host": "mail.lab.test", "sender": "alerts@lab.test", "user": "alerts", 
 HOSTS = ["node2", "HostSilent-fires", "HostSilent-quiet"]
 TOLD = {
     "monitoring_hosts": HOSTS,
+    "monitoring_logs": True,
     "monitoring_receivers": RECEIVERS,
     "monitoring_routes": ROUTES,
     "monitoring_smtp": SMTP,

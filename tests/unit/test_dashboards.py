@@ -68,11 +68,13 @@ def test_choices_are_there_and_are_used(path: Path) -> None:
     used = {name for text in expressions for name in re.findall(r"\$(\w+)", text) if not name.startswith("__")}
     assert choices == used | {"datasource"} >= {"host"}
     for text in expressions:
-        for name, matchers in re.findall(r"([\w:]+)\{([^}]*)\}", text):
+        for name, matchers in re.findall(r"([\w:]*)\{([^}]*)\}", text):
             chosen = name in OF_ALL_HOSTS or "on (host)" in text or 'host=~"$host"' in matchers
             assert chosen, f"{name} is shown whatever host is chosen"
+    (source,) = (variable["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "datasource")
+    assert source == ("loki" if path.stem == "logs" else "prometheus")
     for panel in panels(dashboard):
-        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert panel["datasource"] == {"type": source, "uid": "${datasource}"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import applications, database, hosts, traffic
+from . import applications, database, hosts, lines, traffic
 
 DASHBOARDS = (
     hosts.SYSTEM,
@@ -16,4 +16,5 @@ DASHBOARDS = (
     traffic.OBJECTIVE,
     applications.NODE,
     applications.BUSINESS,
+    lines.LOGS,
 )

@@ -8,25 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal, Union
 
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import logs, loki, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 
 TAG = "groundwork"
-# The one that is chosen on top of the dashboard, so that they can be imported into another Grafana, too.
-SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+Drawn = Union[logs.Panel, stat.Panel, statetimeline.Panel, timeseries.Panel]
+Kind = Literal["prometheus", "loki"]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture. ``queries`` has an expression of PromQL for each legend.
+    """One picture. ``queries`` has an expression of PromQL, or LogQL, for each legend.
 
     ``number`` shows the present value in place of lines; it is red from ``red_from`` upwards, or below ``red_below``.
-    ``states`` shows a bar for each legend instead, which is red while the value is 0.
+    ``states`` shows a bar for each legend instead, which is red while the value is 0. ``text`` shows lines of logs.
     ``unit`` is one of Grafana's, see its documentation of standard options.
     """
 
@@ -36,6 +37,7 @@ class Panel:
     queries: Mapping[str, str]
     number: bool = False
     states: bool = False
+    text: bool = False
     red_from: float | None = None
     red_below: float | None = None
     most: float | None = None
@@ -70,6 +72,7 @@ class Dashboard:
     since: str = "now-6h"
     # Text fields, by name: what they are called, and the value at first.
     fields: tuple[tuple[str, str, str], ...] = ()
+    source: Kind = "prometheus"
 
     @property
     def uid(self) -> str:
@@ -77,6 +80,11 @@ class Dashboard:
 
 
 HOST = Variable("host", "Host", 'label_values(up{job="node"}, host)')
+
+
+def source_of(kind: Kind) -> common.DataSourceRef:
+    """The one that is chosen on top of the dashboard, so that they can be imported into another Grafana, too."""
+    return common.DataSourceRef(type_val=kind, uid="${datasource}")
 
 
 def render(dashboard: Dashboard) -> str:
@@ -97,10 +105,10 @@ def build(dashboard: Dashboard) -> builders.Dashboard:
         .refresh("1m")
         .timezone("browser")
         .link(link_to_the_others())
-        .with_variable(builders.DatasourceVariable("datasource").label("Source").type("prometheus"))
+        .with_variable(builders.DatasourceVariable("datasource").label("Source").type(dashboard.source))
     )
     for variable in dashboard.variables:
-        made.with_variable(draw_variable(variable))
+        made.with_variable(draw_variable(variable, dashboard.source))
     for name, label, value in dashboard.fields:
         made.with_variable(builders.TextBoxVariable(name).label(label).default_value(value))
     # Each has a number of its own, which addresses of single panels have in them.
@@ -108,7 +116,7 @@ def build(dashboard: Dashboard) -> builders.Dashboard:
     for row in dashboard.rows:
         made.with_row(builders.Row(row.title).id(next(numbers)))
         for panel in row.panels:
-            made.with_panel(draw_panel(panel).id(next(numbers)))
+            made.with_panel(draw_panel(panel, dashboard.source).id(next(numbers)))
     return made
 
 
@@ -125,12 +133,12 @@ def link_to_the_others() -> builders.DashboardLink:
     )
 
 
-def draw_variable(variable: Variable) -> builders.QueryVariable:
+def draw_variable(variable: Variable, source: Kind) -> builders.QueryVariable:
     return (
         builders.QueryVariable(variable.name)
         .label(variable.label)
         .query(variable.query)
-        .datasource(SOURCE)
+        .datasource(source_of(source))
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
@@ -139,20 +147,27 @@ def draw_variable(variable: Variable) -> builders.QueryVariable:
     )
 
 
-def draw_panel(panel: Panel) -> stat.Panel | statetimeline.Panel | timeseries.Panel:
-    drawn: stat.Panel | statetimeline.Panel | timeseries.Panel
+def draw_panel(panel: Panel, source: Kind) -> Drawn:
+    drawn: Drawn
     if panel.number:
         drawn = draw_number(panel)
     elif panel.states:
         drawn = draw_states()
+    elif panel.text:
+        drawn = draw_text()
     else:
         drawn = draw_lines()
-    drawn.title(panel.title).description(panel.description).unit(panel.unit).datasource(SOURCE)
+    drawn.title(panel.title).description(panel.description).unit(panel.unit).datasource(source_of(source))
     if panel.most is not None:
         drawn.max(panel.most)
     for index, (legend, expression) in enumerate(panel.queries.items()):
-        query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + index))
-        drawn.with_target(query.instant() if panel.number else query.range())
+        letter = chr(ord("A") + index)
+        if source == "loki":
+            line = loki.Dataquery().expr(expression).legend_format(legend).ref_id(letter)
+            drawn.with_target(line.query_type("instant" if panel.number else "range"))
+        else:
+            query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(letter)
+            drawn.with_target(query.instant() if panel.number else query.range())
     return drawn
 
 
@@ -181,6 +196,18 @@ def draw_states() -> statetimeline.Panel:
         .color_scheme(builders.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .thresholds(builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(colours))
         .legend(common_builders.VizLegendOptions().show_legend(False))
+    )
+
+
+def draw_text() -> logs.Panel:
+    return (
+        logs.Panel()
+        .height(20)
+        .span(24)
+        .show_time(True)
+        .wrap_log_message(True)
+        .enable_log_details(True)
+        .sort_order(common.LogsSortOrder.DESCENDING)
     )
 
 
