@@ -117,11 +117,10 @@ def main() -> None:
         settings = Path(folder, "settings.json")
         play("tests/load/site.yml", "-e", f"load_settings={settings} load_size=small")
         try:
-            phases, lines = deploy_under_load(settings)
+            report(*deploy_under_load(settings))
         finally:
             play("tests/load/site.yml")
             play("site.yml", "--tags", "caddy,app")
-    report(phases, lines)
 
 
 def deploy_under_load(settings: Path) -> tuple[list[Phase], list[list[str]]]:
