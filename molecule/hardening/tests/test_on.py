@@ -117,6 +117,7 @@ def test_a_changed_file_is_noticed(server):
 
 
 def test_an_address_that_tries_passwords_is_shut_out(server, neighbour, address, neighbour_address):
+    assert "edge" in server.check_output("fail2ban-client status")
     knock = f"ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o ConnectTimeout=3 nobody-here@{address} true"
     neighbour.run(f"for _try in 1 2 3 4 5 6; do {knock} || :; done")
     try:

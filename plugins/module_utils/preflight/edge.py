@@ -63,9 +63,9 @@ def find_edge_faults(
 ) -> Iterator[Fault]:
     """All faults.
 
-    variables: those that the inventory sets, ``caddy_*`` and ``supabase_sites``. options: of the role, as its argument
-    specification has them. platform: domains of the API and the dashboard. known_secrets: names that the host's store
-    will have, None where that is not known.
+    variables: those that the inventory sets, ``caddy_*``, ``supabase_sites`` and ``supabase_edge_log``. options: of the
+    role, as its argument specification has them. platform: domains of the API and the dashboard. known_secrets: names
+    that the host's store will have, None where that is not known.
     """
     yield from find_misspelt("caddy", {n: v for n, v in variables.items() if n.startswith("caddy_")}, options)
     values = {name: option.get("default") for name, option in options.items()}
@@ -83,6 +83,7 @@ def find_edge_faults(
             values[name] = read
     yield from _find_format_faults("", values)
     yield from _find_acme_faults(values)
+    yield from _find_ban_faults(variables, values)
     yield from _find_security_text_faults(str(values.get("caddy_security_txt") or ""), now)
     taken = [] if "caddy_sites" in variables else [("the API or the dashboard", {"domain": name}) for name in platform]
     yield from _find_doubled_names([*taken, *sites])
@@ -198,6 +199,14 @@ def _find_acme_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("caddy_acme_directory", f"{directory!r} is no address of a directory", "write https://HOST/PATH")
     if values.get("caddy_acme_ca_root") and "BEGIN CERTIFICATE" not in values["caddy_acme_ca_root"]:
         yield Fault("caddy_acme_ca_root", "it is no PEM text", "give the certificate itself and not its file's name")
+
+
+def _find_ban_faults(variables: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Fault]:
+    """Packets of a proxy's clients come from the proxy, and a client may name any address as its own."""
+    name = "caddy_client_log" if "caddy_client_log" in variables else "supabase_edge_log"
+    if variables.get(name) and values.get("caddy_trusted_proxies"):
+        cause = "behind caddy_trusted_proxies a ban would stop nobody, or the proxy itself"
+        yield Fault(name, cause, "leave it out, and have the proxy ban")
 
 
 def _find_security_text_faults(text: str, now: datetime) -> Iterator[Fault]:

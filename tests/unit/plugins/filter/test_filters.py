@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.groundwork.supabase.plugins.filter import er_diagram, image_faults, policy_matrix
+from ansible_collections.groundwork.supabase.plugins.filter import (
+    er_diagram,
+    image_faults,
+    policy_matrix,
+    widened_networks,
+)
 
 EMPTY = {"tables": [], "roles": [], "changed": False}
 draw = er_diagram.FilterModule().filters()["er_diagram"]
 write = policy_matrix.FilterModule().filters()["policy_matrix"]
 judge = image_faults.FilterModule().filters()["image_faults"]
+widen = widened_networks.FilterModule().filters()["widened_networks"]
 
 
 def test_an_empty_database():
@@ -43,3 +49,10 @@ def test_images_are_judged_by_the_variables_that_name_them():
     assert judge(images, True)[0].startswith("shop_image: shop:1.4.2 has no digest")
     with pytest.raises(AnsibleFilterError, match="no mapping"):
         judge(["shop:1"])
+
+
+def test_a_network_of_ipv6_is_no_smaller_than_one_client_has():
+    given = ["198.51.100.7", "198.51.100.9/24", "2001:db8:1:2::5", "2001:db8:1:2:3::/80", "2001:db8::/32"]
+    assert widen(given) == ["198.51.100.7/32", "198.51.100.0/24", "2001:db8:1:2::/64", "2001:db8::/32"]
+    with pytest.raises(AnsibleFilterError, match="'office' is no address or network"):
+        widen(["office"])

@@ -47,12 +47,15 @@ def site(**changes):
 def test_a_clean_edge_has_no_faults():
     assert lines() == []
     assert list(find_edge_faults({}, OPTIONS, PLATFORM, NOW)) == []
+    assert lines(supabase_edge_log="/run/edge", caddy_trusted_proxies=[]) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
         ({"caddy_tls_profil": "modern"}, "variable caddy_tls_profil: role caddy has no such option; did you mean"),
+        ({"supabase_edge_log": "/run/edge"}, "supabase_edge_log: behind caddy_trusted_proxies a ban would stop nobody"),
+        ({"caddy_client_log": "/run/edge"}, "caddy_client_log: behind caddy_trusted_proxies a ban would stop nobody"),
         ({"caddy_tls_profile": "old"}, "caddy_tls_profile must be one of: intermediate, modern, got: old"),
         (site(upstraem="a:1"), "supabase_sites[0]: unknown key upstraem; did you mean upstream?"),
         (site(hsts="always"), "must be one of: off, host, subdomains, preload"),
