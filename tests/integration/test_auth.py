@@ -225,7 +225,7 @@ def test_many_sign_ins_leave_the_database_to_others(start_auth, database):
     most = 0
     with start_auth(stack_email_autoconfirm=True) as auth, ThreadPoolExecutor(30) as users:
         assert auth.ask("/signup", ada)[0] == 200
-        signing_in = [users.submit(auth.sign_in, "password", **ada) for _ in range(30)]
+        signing_in = [users.submit(auth.sign_in, "password", **ada) for _user in range(30)]
         while not all(each.done() for each in signing_in):
             most = max(most, database.query(held, user="supabase_admin")[0][0])
         assert {each.result()[0] for each in signing_in} == {200}

@@ -143,6 +143,6 @@ def test_a_host_comes_back_without_what_was_never_backed_up(
 def test_a_password_in_the_name_of_a_repository_is_no_argument(monkeypatch, source):
     elsewhere = {"repository": "rest:https://user:password@host/", "environment": {"KEY": "key"}}
     monkeypatch.setattr(source, "SETTINGS", {"server": {"address": "b", "ssh_port": 22}, "offsite": elsewhere})
-    (near, _), (far, environment) = source.repositories()
+    (near, _environment), (far, environment) = source.repositories()
     assert near[:2] == ["-r", "rclone:repository"] and far == []
     assert environment == {"RESTIC_REPOSITORY": "rest:https://user:password@host/", "KEY": "key"}

@@ -32,7 +32,9 @@ class Files(logging.handlers.RotatingFileHandler):
     """Ends the program where a line cannot be written. It is started again, and takes up there."""
 
     def handleError(self, record: logging.LogRecord) -> NoReturn:
-        raise
+        error = sys.exc_info()[1]
+        assert error is not None
+        raise error
 
 
 def service_of(entry: dict[str, Any]) -> str:
