@@ -57,8 +57,10 @@ def measure(name: str) -> str:
     if process.wait():
         sys.exit(f"{command} failed, so its section stays as it was")
     # A test prints its figures as tables among other things; a bench prints nothing else.
-    tables = [line for line in lines if line.startswith("|")]
-    figures = "\n".join(tables) if tables else "```text\n" + "\n".join(lines).strip() + "\n```"
+    rows = [line for line in lines if line.startswith("|")]
+    # A row that a line of dashes follows begins another table.
+    tables = re.sub(r"\n(?=.*\n\|---)", "\n\n", "\n".join(rows))
+    figures = tables if tables else "```text\n" + "\n".join(lines).strip() + "\n```"
     return f"## {title}\n\n`{command}`, {began:%Y-%m-%d}, {machine()}\n\n{figures}\n"
 
 
