@@ -31,7 +31,7 @@ test: ## everything CI runs, what fails fast first
 	@scripts/step "Unit tests" $(MAKE) --no-print-directory unit
 	@scripts/step "Lab" $(MAKE) --no-print-directory lab
 	@scripts/step "Integration tests" $(MAKE) --no-print-directory integration
-	@# They mostly wait: for each other's servers not at all, so side by side, each with its output in one piece.
+	@# None needs what another one makes; the output of each comes in one piece.
 	@scripts/step "ansible-test and Molecule" $(MAKE) --no-print-directory --jobs 3 --output-sync=target sanity molecule
 	@scripts/step "End-to-end tests" $(MAKE) --no-print-directory e2e
 
