@@ -33,6 +33,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role
     find_variable_faults,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.shared_variables import (
+    PLATFORM,
     SHARED,
     find_disagreements,
     find_place_faults,
@@ -183,7 +184,10 @@ class ActionModule(ActionBase):
         shared = dict(_values(variables, [name for name in SHARED if name in variables]))
         faults = list(find_place_faults(shared))
         if "db" in args["services"]:
-            faults.extend(find_disagreements(shared, args["services"]))
+            defaults = {
+                name: self._options_of(role)[name]["default"] for role, names in PLATFORM.items() for name in names
+            }
+            faults.extend(find_disagreements(shared, args["services"], defaults))
         # Entries of the catalog are variables, too.
         entries = {f"stack_{name}" for name in args["catalog"]}
         for host in dict.fromkeys([here, *args["hosts"]]):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -12,16 +13,11 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 
-# What roles stack, database and backup say of one platform.
-PLATFORM: Mapping[str, Any] = {
-    "backup_database_port": 5432,
-    "backup_redis_container": "supabase-redis-1",
-    "backup_server": "",
-    "database_login_host": "127.0.0.1",
-    "database_login_port": 5432,
-    "database_ssl_mode": "require",
-    "stack_database_port": 5432,
-    "stack_database_tls": True,
+# What roles say of one platform.
+PLATFORM: Mapping[str, tuple[str, ...]] = {
+    "backup": ("backup_database_port", "backup_redis_container", "backup_server"),
+    "database": ("database_login_host", "database_login_port", "database_ssl_mode"),
+    "stack": ("stack_database_port", "stack_database_tls"),
 }
 LOCAL = ("127.0.0.1", "::1", "localhost")
 UNENCRYPTED = ("disable", "allow", "prefer")
@@ -34,7 +30,7 @@ URLS = {
     ),
     "stack_site_url": (re.compile(r"[a-z][a-z0-9+.-]*://\S+"), "write https://HOST"),
 }
-SHARED = (*PLATFORM, *PATHS, *URLS)
+SHARED = (*itertools.chain(*PLATFORM.values()), *PATHS, *URLS)
 
 
 def find_place_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
@@ -47,19 +43,22 @@ def find_place_faults(given: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(name, f"{given[name]!r} is no such address", remedy)
 
 
-def find_disagreements(given: Mapping[str, Any], services: Collection[str]) -> Iterator[Fault]:
+def find_disagreements(
+    given: Mapping[str, Any], services: Collection[str], defaults: Mapping[str, Any]
+) -> Iterator[Fault]:
     """What roles database and backup would not find where they look for it.
 
-    given: the variables in SHARED that the inventory sets. services: those that are chosen.
+    given: the variables in SHARED that the inventory sets. services: those that are chosen. defaults: what the
+    roles take for those in PLATFORM that are not given.
     """
-    values = {**PLATFORM, **given}
+    values = {**defaults, **given}
     is_local = values["database_login_host"] in LOCAL
     port = values["stack_database_port"]
     for name, is_used in (("database_login_port", is_local), ("backup_database_port", values["backup_server"])):
         if is_used and str(values[name]) != str(port):
             yield Fault(name, f"is {values[name]}, and stack_database_port is {port}", f"set {name}: {port}")
     container = values["backup_redis_container"]
-    if values["backup_server"] and container == PLATFORM["backup_redis_container"] and "redis" not in services:
+    if values["backup_server"] and container == defaults["backup_redis_container"] and "redis" not in services:
         cause = f"is {container}, and stack_services has no redis"
         yield Fault("backup_redis_container", cause, 'set backup_redis_container: ""')
     if boolean(values["stack_database_tls"], strict=False):

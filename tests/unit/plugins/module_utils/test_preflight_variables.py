@@ -5,13 +5,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.role_variables import find_variable_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.shared_variables import (
+    PLATFORM,
     find_disagreements,
     find_place_faults,
 )
 
+ROLES = Path(__file__).parents[4] / "roles"
+DEFAULTS = {
+    name: yaml.safe_load((ROLES / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"][
+        name
+    ]["default"]
+    for role, names in PLATFORM.items()
+    for name in names
+}
 OPTIONS = {
     "stack_signup": {"type": "bool", "default": True},
     "stack_max_rows": {"type": "int"},
@@ -74,7 +86,7 @@ def test_a_variable_that_its_role_would_refuse_or_never_read(variables, faults):
 )
 def test_who_would_not_reach_the_platform_s_own_database(given, faults):
     services = ("db",) if "backup_redis_container" in given else ("db", "redis")
-    assert [str(fault) for fault in find_disagreements(given, services)] == faults
+    assert [str(fault) for fault in find_disagreements(given, services, DEFAULTS)] == faults
 
 
 @pytest.mark.parametrize(
