@@ -28,7 +28,9 @@ def texts() -> dict[str, str]:
     return render_entry(ROLE, "__monitoring_entries", WANTED, "grafana")[0]
 
 
-@pytest.mark.parametrize("there", [{"grafana", "loki"}, {"grafana"}, {"loki"}, set()], ids="+".join)
+@pytest.mark.parametrize(
+    "there", [{"grafana", "loki"}, {"grafana"}, {"loki"}, set()], ids=lambda names: "+".join(sorted(names))
+)
 def test_it_and_loki_run_where_they_are_wanted(there: set[str], tmp_path: Path) -> None:
     settings = {**WANTED, "monitoring_grafana": "grafana" in there, "monitoring_logs": "loki" in there}
     entries = render_variable(ROLE, "__monitoring_entries", settings)
