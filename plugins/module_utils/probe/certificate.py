@@ -32,7 +32,7 @@ def look(host: str, port: int, connect_to: str, trust: ssl.SSLContext, timeout: 
         return failed(cause, Fault(where, cause, "look at the edge's log, or name its authority in supabase_ca_file"))
     except OSError as error:
         cause = f"no handshake: {error}"
-        return failed(cause, Fault(where, cause, "look at the edge: docker logs"))
+        return failed(cause, Fault(where, cause, "look at the edge: docker logs edge-caddy-1"))
 
 
 def judge(where: str, version: str, certificate: Mapping[str, Any], now: float) -> Seen:

@@ -17,6 +17,9 @@ WARNING = "warning"
 SKIPPED = "skipped"
 FAILED = "FAILED"
 
+# What helps where something does not answer, and a check cannot know which container it is.
+AT_ITS_LOG = "docker ps --all says whether its container runs, docker logs CONTAINER why not"
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -94,5 +94,6 @@ def judge_unit(unit: str, release: str | None, services: int, ailing: Sequence[s
         return failed("no release", Fault(f"unit {unit}", "no release serves", "run site.yml"))
     if ailing:
         cause = f"do not serve: {', '.join(ailing)}"
-        return failed(cause, Fault(f"unit {unit}", cause, "look at docker ps and docker logs, or run site.yml"))
+        remedy = f"docker logs {unit}-{ailing[0]}-1 says why; site.yml puts back what is missing"
+        return failed(cause, Fault(f"unit {unit}", cause, remedy))
     return Seen(f"{services} of {services} serve, {release}")

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
+from ansible_collections.groundwork.supabase.plugins.module_utils.probe.checks import AT_ITS_LOG
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import secret_names, substitute
 
 BODY_LIMIT = 65536
@@ -117,7 +118,7 @@ def judge(request: Request, answer: Answer) -> Fault | None:
     """The fault of an answer, or None where it is the expected one."""
     where = f"{request.name} ({request.method} {request.url})"
     if answer.status == 0:
-        return Fault(where, f"no answer: {answer.body}", "look at the service's log: docker logs")
+        return Fault(where, f"no answer: {answer.body}", AT_ITS_LOG)
     if answer.status not in request.status:
         expected = " or ".join(str(status) for status in request.status)
         cause = f"it answered {answer.status} where {expected} is right: {' '.join(answer.body.split())[:200]}"

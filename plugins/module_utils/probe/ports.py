@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
-from ansible_collections.groundwork.supabase.plugins.module_utils.probe.checks import Seen, failed
+from ansible_collections.groundwork.supabase.plugins.module_utils.probe.checks import AT_ITS_LOG, Seen, failed
 
 
 def look_at_port(name: str, host: str, port: int, open_expected: bool, timeout: float) -> Seen:
@@ -39,10 +39,10 @@ def look_at_redis(name: str, host: str, port: int, password: str, timeout: float
                 answer = answers.readline(512).decode(errors="replace").strip()
                 if answer not in ("+OK", "+PONG"):
                     cause = f"it answered {command[0]} with {answer or 'nothing'}"
-                    return failed(answer, Fault(where, cause, "look at the service's log: docker logs"))
+                    return failed(answer, Fault(where, cause, AT_ITS_LOG))
     except OSError as error:
         cause = f"no answer: {error.strerror or error}"
-        return failed(cause, Fault(where, cause, "look at the service's log: docker logs"))
+        return failed(cause, Fault(where, cause, AT_ITS_LOG))
     return Seen("PONG")
 
 
