@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = "groundwork-lab-node1"
 LOAD = "groundwork-bench-release"
 PAGE = "https://app.lab.test/"
-RATE = 200
+RATE = 250
 WEBSOCKETS = 1000
 # Milliseconds from which an answer is one of the slow release's.
 SLOW = 400
@@ -49,6 +49,9 @@ FAULTS = {
     "crashes at its start": "process.exit(7);",
     "fails one request of five": FOR_USERS.replace(
         "FAULT", "if (Math.random() > 0.2) return answer(); response.statusCode = 500; response.end(); return true;"
+    ),
+    "keeps 128 KB of each request in memory": FOR_USERS.replace(
+        "FAULT", "(globalThis.kept ??= []).push(Buffer.alloc(131072, 1)); return answer();"
     ),
     "answers half a second late": FOR_USERS.replace("FAULT", "setTimeout(answer, 500); return true;"),
 }
