@@ -1,5 +1,6 @@
 // k6: requests to an application at a steady rate, and websockets that come back when they are sent away, until it is stopped.
-// Prints a line for each answer (when it began, status, milliseconds) and for each websocket that ended (when, close code).
+// Prints a line for each answer (when it began, status, milliseconds), and for each websocket when it opened, when it ended
+// and by which code, or that it never opened.
 import http from "k6/http";
 import { WebSocket } from "k6/websockets";
 
@@ -27,14 +28,16 @@ export function ask() {
 function connect(user) {
   const socket = new WebSocket(settings.websocket);
   let asking;
+  let opened = false;
   socket.addEventListener("open", () => {
     socket.send(JSON.stringify({ type: "auth", access_token: user.token }));
+    opened = true;
     asking = setInterval(() => socket.send(JSON.stringify({ type: "ping" })), 5000);
     console.log(`websocket ${Date.now()} open`);
   });
   socket.addEventListener("close", ({ code }) => {
     clearInterval(asking);
-    console.log(`websocket ${Date.now()} ${code ?? 0}`);
+    console.log(`websocket ${Date.now()} ${opened ? (code ?? 0) : "unopened"}`);
     // As browsers do: not all in the same instant.
     setTimeout(() => connect(user), 500 + Math.random() * 2000);
   });

@@ -175,12 +175,10 @@ def deploy_under_load(settings: Path) -> tuple[list[Phase], list[list[str]]]:
 
 
 def report(phases: list[Phase], lines: list[list[str]]) -> None:
-    print(
-        f"| {RATE} requests a second, {WEBSOCKETS} websockets | ends | requests | lost | slower than {SLOW} ms |",
-        end="",
-    )
-    print(" seconds from the first of these to the last | websockets sent away | cut off |")
-    print("|---|---|---|---|---|---|---|---|")
+    columns = f"{RATE} requests a second, {WEBSOCKETS:,} websockets|ends|requests|lost|slower than {SLOW} ms|"
+    columns += "seconds from the first of these to the last|websockets sent away|cut off|not opened"
+    print("|", " | ".join(columns.split("|")), "|")
+    print("|---" * (columns.count("|") + 1) + "|")
     for phase in phases:
         within = [line for line in lines if phase.began <= int(line[1]) / 1000 < phase.ended]
         asked = [(int(at) / 1000, status, int(spent)) for kind, at, status, *rest in within for spent in rest]
@@ -189,9 +187,9 @@ def report(phases: list[Phase], lines: list[list[str]]) -> None:
         met = sorted([*lost, *slow])
         seconds = f"{met[-1] - met[0]:.1f}" if met else "–"
         codes = [code for kind, _at, code, *rest in within if kind == "websocket" and code != "open"]
-        away = codes.count(GOING_AWAY)
+        away, unopened = codes.count(GOING_AWAY), codes.count("unopened")
         print(f"| {phase.name} | {phase.result} | {len(asked):,} | {len(lost):,} | {len(slow):,} | {seconds} |", end="")
-        print(f" {away:,} | {len(codes) - away:,} |")
+        print(f" {away:,} | {len(codes) - away - unopened:,} | {unopened:,} |")
 
 
 if __name__ == "__main__":
