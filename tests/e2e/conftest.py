@@ -100,6 +100,14 @@ def kill_play(marker: str, seconds_more: float, name: str, *arguments: str, time
             os.kill(pid, signal.SIGKILL)
 
 
+def documented(page: str, heading: str, host: str) -> list[str]:
+    """What an operator is told to type on a host, in the section of a page in docs/."""
+    section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    commands = re.findall(rf"^{host}# (.+)", section, re.MULTILINE)
+    assert commands, f"{page}, {heading}: no command for {host}"
+    return commands
+
+
 def descendants(pid: int) -> list[int]:
     """Processes that a process started, and those that these started."""
     listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
-from conftest import kill_play, thorough
+from conftest import documented, kill_play, thorough
 from test_7_backups import BEATS, PSQL, TOOLS, VOLUME, live, metrics, moment
 
 UNIT = "groundwork-backup-postgres.service"
@@ -15,7 +15,7 @@ RECEIVER = "groundwork-wal-receiver.service"
 RUN = 'groundwork_backup_last_run_success{what="postgres"}'
 KINDS = ("postgres", "redis", "volumes", "config")
 BARMAN = "/var/lib/barman"
-# What `make dr` shows beside it.
+STREAMING = f"{BARMAN}/main/streaming"
 
 
 def wait_until(true, what: str, seconds: float = 60) -> None:
@@ -141,6 +141,74 @@ def test_a_damaged_snapshot_and_a_lost_segment_are_found_and_named(node2):
     # Put back, all is well.
     node2.check_output("systemctl start groundwork-backup-verify")
     assert all(verified(node2).values())
+
+
+def write_segments(node1, number: int) -> None:
+    """So many segments of WAL, 16 MB each on the disk of who receives them."""
+    for _ in range(number):
+        live(node1, "select pg_logical_emit_message(false, 'test', 'a segment'), pg_switch_wal()")
+
+
+@contextmanager
+def small_disk(node2):
+    """The folder of the receiver on a disk of its own with room for two segments, until what is on it moves back."""
+    node2.check_output(f"systemctl stop groundwork-barman.timer {RECEIVER}")
+    node2.check_output(
+        "mkdir -p /mnt/small && mount -t tmpfs -o size=40m tmpfs /mnt/small"
+        f" && cp -a {STREAMING}/. /mnt/small && chown barman: /mnt/small && mount --bind /mnt/small {STREAMING}"
+    )
+    node2.check_output(f"systemctl start {RECEIVER}")
+    try:
+        yield
+    finally:
+        node2.check_output(f"systemctl stop {RECEIVER} && umount {STREAMING} && cp -a /mnt/small/. {STREAMING}")
+        node2.check_output("umount /mnt/small && rmdir /mnt/small")
+        node2.check_output(f"systemctl start {RECEIVER} groundwork-barman.timer")
+
+
+@thorough
+def test_a_full_disk_of_the_backup_host_stops_nobody_and_nothing_is_missing(node1, node2):
+    with small_disk(node2):
+        write_segments(node1, 4)
+        wait_until(lambda: metrics(node2)["groundwork_backup_wal_receiver_up"] == 0, "nothing is received any more")
+        assert "No space left on device" in node2.check_output(f"journalctl --unit {RECEIVER} --lines 20 --output cat")
+        # The database keeps for it what it has not taken, and serves on.
+        assert int(live(node1, "select pg_current_wal_lsn() - restart_lsn from pg_replication_slots")) > 0
+        time.sleep(2)
+        full = datetime.now(timezone.utc)
+        time.sleep(2)
+    wait_until(lambda: received(node2), "the receiver has caught up")
+    report = json.loads(node2.check_output(f"{TOOLS}/server drill --time {moment(full)}"))
+    assert -0.001 <= report["rpo_seconds"] <= 2.5, report
+
+
+@thorough
+def test_after_a_slot_was_given_up_the_way_back_is_the_documented_one(node1, node2):
+    before = datetime.now(timezone.utc) - timedelta(seconds=5)
+    keep = live(node1, "show max_slot_wal_keep_size")
+    node2.check_output(f"systemctl stop {RECEIVER}")
+    live(node1, "alter system set max_slot_wal_keep_size = '16MB'")
+    try:
+        live(node1, "select pg_reload_conf()")
+        write_segments(node1, 4)
+        live(node1, "checkpoint")
+        assert live(node1, "select wal_status from pg_replication_slots") == "lost"
+        # It is not to be had by starting again, and the figure says so.
+        node2.check_output(f"systemctl start {RECEIVER}")
+        time.sleep(5)
+        assert metrics(node2)["groundwork_backup_wal_receiver_up"] == 0
+    finally:
+        live(node1, f"alter system set max_slot_wal_keep_size = '{keep}'")
+        live(node1, "select pg_reload_conf()")
+    for command in documented("backups.md", "When the backup host is away", "node2"):
+        node2.check_output(command)
+    wait_until(lambda: received(node2), "a new slot is there, and the WAL is received")
+    report = json.loads(node2.check_output(f"{TOOLS}/server drill --time {moment(before)}"))
+    assert -0.001 <= report["rpo_seconds"] <= 2.5, report
+    time.sleep(3)
+    now = moment(datetime.now(timezone.utc) - timedelta(seconds=2))
+    report = json.loads(node2.check_output(f"{TOOLS}/server drill --time {now}"))
+    assert -0.001 <= report["rpo_seconds"] <= 2.5, report
 
 
 @thorough

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import kill_play, started, thorough
+from conftest import documented, kill_play, started, thorough
 
 # Text in the output after which the run is killed.
 MOMENTS = {
@@ -32,3 +32,14 @@ def test_the_last_run_converges_and_the_next_changes_nothing(play, node1):
     assert play(*SITE).changed == 0
     assert started(node1) == before
     play("playbooks/verify.yml", "--limit", "node1")
+
+
+@thorough
+def test_backups_of_the_database_made_anew_begin_as_documented(play, node2):
+    refused = play("site.yml", "--tags", "all", expect=2)
+    assert "is the history of database" in " ".join(refused.output.split())
+    for command in documented("backups.md", "A database made anew", "node2"):
+        node2.check_output(command)
+    play("site.yml", "--tags", "all")
+    play("playbooks/backup.yml")
+    assert play("site.yml", "--tags", "all").changed == 0
