@@ -43,7 +43,8 @@ create or replace function groundwork_move.faults(schemas text[]) returns setof 
   from leaves where relpersistence = 'u'
   union all
   select format('%s: without a primary key its updates and deletes would fail from now on; add one, or '
-    '"alter table %1$s replica identity full", which is slow where much changes and fails with json, xml and point', oid::regclass)
+    '"alter table %1$s replica identity full", which is slow where much changes and fails with json, xml and point',
+    oid::regclass)
   from leaves l
   where relkind = 'r' and relreplident <> 'f' and not exists (
     select from pg_index i
@@ -203,8 +204,8 @@ $$;
 
 -- Every table with the number of its rows and the sum of their hashes, the same wherever the rows are.
 create or replace function groundwork_move.rows() returns setof text language plpgsql
-set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 3
-as $$
+set search_path = '' set timezone = 'UTC' set datestyle = 'ISO' set intervalstyle = 'postgres' set bytea_output = 'hex'
+set extra_float_digits = 3 as $$
 declare
   one regclass;
 begin
@@ -212,9 +213,10 @@ begin
     select format('%I.%I', schemaname, tablename) from pg_publication_tables where pubname = 'groundwork_move'
     order by schemaname, tablename
   loop
-    return query execute format('select format(''%%s %%s %%s'', %L, count(*), sum(hashtextextended(row(%s)::text, 0))) from %1$s',
-      one, (select string_agg(quote_ident(attname), ', ' order by attname) from pg_attribute
-            where attrelid = one and attnum > 0 and not attisdropped));
+    return query execute format(
+      'select format(''%%s %%s %%s'', %L, count(*), sum(hashtextextended(row(%s)::text, 0))) from %1$s', one, (
+        select string_agg(quote_ident(attname), ', ' order by attname) from pg_attribute
+        where attrelid = one and attnum > 0 and not attisdropped));
   end loop;
 end
 $$;
