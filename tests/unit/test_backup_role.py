@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -68,10 +69,19 @@ def test_a_lost_host_gets_no_new_platform(tmp_path, there, refused):
 @pytest.fixture
 def source(monkeypatch) -> ModuleType:
     """The tool of the source, with the settings that lie on a host."""
+    monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
+    return tool(monkeypatch, "source")
+
+
+@pytest.fixture
+def server(monkeypatch) -> ModuleType:
+    return tool(monkeypatch, "server")
+
+
+def tool(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
     monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.syspath_prepend(str(ROOT / "plugins" / "module_utils"))
-    monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
-    specification = importlib.util.spec_from_file_location("backup_source_tool", TOOLS / "source.py")
+    specification = importlib.util.spec_from_file_location(f"backup_{name}_tool", TOOLS / f"{name}.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -113,8 +123,8 @@ def test_redis_rewrites_its_files_again_after_a_backup(monkeypatch, source, befo
             "redis: was never backed up, so nothing of it comes back\n",
         ),
         ("", ["config", "volumes"], "/", ["config", "volumes"], ""),
-        ("r", ["redis", "volumes"], "/", [], "config: the repository on the backup host has no snapshot of it"),
-        ("r", ["config", "volumes"], "/srv", [], "redis: the repository on the backup host has no snapshot of it"),
+        ("r", ["redis", "volumes"], "/", [], "config: no repository has a snapshot of it"),
+        ("r", ["config", "volumes"], "/srv", [], "redis: no repository has a snapshot of it"),
     ],
 )
 def test_a_host_comes_back_without_what_was_never_backed_up(
@@ -138,6 +148,105 @@ def test_a_host_comes_back_without_what_was_never_backed_up(
     except SystemExit as error:
         assert str(error) == said
     assert done == restored
+
+
+@pytest.mark.parametrize(
+    ("near", "wanted", "taken"),
+    [
+        (["config", "volumes"], ["config", "volumes", "redis"], "near"),
+        ([], ["config", "volumes", "redis"], "far"),
+        # The first snapshots of a backup host that is new, of a source that was lost before it had sent all.
+        (["redis"], ["config", "volumes", "redis"], "far"),
+        (["redis"], ["redis"], "near"),
+    ],
+)
+def test_where_the_backup_host_is_new_the_repository_elsewhere_has_the_snapshots(
+    monkeypatch, source, near, wanted, taken
+):
+    kept = {"near": near, "far": ["config", "volumes", "redis"]}
+    restored = []
+
+    def restic(arguments: list[str], _environment: dict[str, str], *command: str) -> str:
+        if command[0] == "restore":
+            restored.append(arguments[0])
+        tag = command[command.index("--tag") + 1]
+        return json.dumps([{"id": tag}] if tag in kept[arguments[0]] else [])
+
+    monkeypatch.setattr(source, "restic", restic)
+    monkeypatch.setattr(source, "repositories", lambda: [(["near"], {}), (["far"], {})])
+    monkeypatch.setattr(source, "MANIFEST", type("Empty", (), {"read_text": lambda *_args, **_options: "{}"})())
+    source.restore(wanted, "/")
+    assert set(restored) == {taken}
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_receiver_runs_again_whatever_becomes_of_the_former_timeline(monkeypatch, tmp_path, server, failing):
+    (tmp_path / "main" / "streaming").mkdir(parents=True)
+    (tmp_path / "main" / "streaming" / f"{'0' * 24}.partial").touch()
+    done = []
+
+    def barman(*arguments: str) -> str:
+        done.append(arguments[0])
+        if failing:
+            raise SystemExit("barman archive-wal main: no space left")
+        return ""
+
+    monkeypatch.setattr(server, "HOME", tmp_path)
+    monkeypatch.setattr(server, "barman", barman)
+    monkeypatch.setattr(server.subprocess, "run", lambda command, **_options: done.append(command[1]))
+    if failing:
+        with pytest.raises(SystemExit, match="no space left"):
+            server.begin_timeline()
+    else:
+        server.begin_timeline()
+        assert (tmp_path / "kept" / f"{'0' * 24}.partial").exists()
+    assert done == ["stop", "archive-wal", "start"]
+
+
+def snapshot_elsewhere(size: int) -> Callable[..., str]:
+    def restic(*command: str) -> str:
+        if command[0] == "snapshots":
+            one = {
+                "id": "a" * 64,
+                "short_id": "aaaaaaaa",
+                "time": "2026-01-31T12:00:00.123456789Z",
+                "tags": ["postgres"],
+            }
+            return json.dumps([one] if command[-1] != "none" else [])
+        assert command[0] == "stats", "nothing is fetched"
+        return json.dumps({"total_size": size})
+
+    return restic
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "size", "said"),
+    [
+        (
+            "main/base/20260131T120000/data/PG_VERSION",
+            "latest",
+            1,
+            "has backups or WAL, and nothing is written over them",
+        ),
+        ("main/streaming/000000010000000000000001.partial", "latest", 1, "has backups or WAL"),
+        ("main/wals/main-xlog.db", "none", 1, "snapshot none: the repository elsewhere has none of the database"),
+        ("main/identity.json", "latest", 1 << 60, "of 2026-01-31 12:00:00 UTC needs 1073741824.0 GiB; make room there"),
+    ],
+)
+def test_nothing_is_fetched_where_it_cannot_work(tmp_path, server, there, wanted, size, said):
+    file = tmp_path / there
+    file.parent.mkdir(parents=True)
+    file.touch()
+    with pytest.raises(SystemExit) as refused:
+        server.fetch(tmp_path, wanted, snapshot_elsewhere(size), False)
+    assert said in str(refused.value)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_what_is_fetched_already_is_not_fetched_again(tmp_path, server):
+    (tmp_path / "main" / "base" / "20260131T120000").mkdir(parents=True)
+    (tmp_path / "main" / "fetched").write_text("a" * 64, encoding="utf-8")
+    assert server.fetch(tmp_path, "latest", snapshot_elsewhere(1), False).endswith("is here")
 
 
 def test_a_password_in_the_name_of_a_repository_is_no_argument(monkeypatch, source):
