@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -45,25 +46,46 @@ def test_a_lost_host_gets_no_new_platform(tmp_path, there, refused):
     (tmp_path / "barman" / "main" / "base").mkdir(parents=True, exist_ok=True)
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     variables = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "backup_source": "node1",
-        "backup_server": "node2",
         "supabase_secrets_dir": str(tmp_path / "secrets"),
         "__backup_home": str(tmp_path / "barman"),
         "__backup_account_home": str(tmp_path / "account"),
     }
-    command = [sys.executable, "-m", "ansible.cli.playbook", str(tmp_path / "play.yml"), "-i", "node1,node2"]
+    said = play(tmp_path / "play.yml", "node1,node2", variables, expect=2 if refused else 0)
+    assert (refused or "ok=") in said
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"backup_repository_password": "known"},
+        # Neither host has it.
+        {"backup_offsite_repository": "/elsewhere"},
+    ],
+)
+def test_nothing_is_fetched_from_nowhere_or_without_a_password(tmp_path, known):
+    (tmp_path / "hosts.yml").write_text("backup: {hosts: {node2: }}\nsupabase: {hosts: {node1: }}\n", encoding="utf-8")
+    variables = {**known, "backup_host": "lost", "ansible_become": False}
+    said = play(ROOT / "playbooks" / "restore.yml", str(tmp_path / "hosts.yml"), variables, expect=2)
+    assert "node2: the database comes from backup_offsite_repository, which has to be set" in said
+    assert "changed=0" in said and "Access to the backups" not in said.partition("PLAY RECAP")[0]
+
+
+def play(playbook: Path, inventory: str, variables: dict[str, Any], expect: int) -> str:
+    """What a run on this machine says, as one line."""
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {"backup_source": "node1", "backup_server": "node2"}
+    command = [sys.executable, "-m", "ansible.cli.playbook", str(playbook), "-i", inventory]
     done = subprocess.run(
-        [*command, "-e", json.dumps(variables)],
+        [*command, "-e", json.dumps({**here, **hosts, **variables})],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == (2 if refused else 0), done.stdout
-    assert (refused or "ok=") in " ".join(done.stdout.split())
+    assert done.returncode == expect, done.stdout
+    return " ".join(done.stdout.split())
 
 
 @pytest.fixture
