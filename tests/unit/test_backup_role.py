@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -263,6 +264,29 @@ def test_nothing_is_fetched_where_it_cannot_work(tmp_path, server, there, wanted
         server.fetch(tmp_path, wanted, snapshot_elsewhere(size), False)
     assert said in str(refused.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_wal_that_moves_on_while_it_is_copied_is_sent(monkeypatch, tmp_path, server):
+    monkeypatch.setattr(shutil, "chown", lambda *_arguments: None)
+    streaming, filed, copied = tmp_path / "streaming", tmp_path / "filed", tmp_path / "offsite"
+    streaming.mkdir()
+    for name in ("1", "2", "3.partial"):
+        (streaming / name).write_text(name, encoding="utf-8")
+    copyfile = shutil.copyfile
+
+    def move_on_before(source: Path, target: Path) -> None:
+        # Barman files the first, and PostgreSQL finishes the last and begins another one.
+        if source.name == "1":
+            source.rename(filed)
+        if source.name == "3.partial":
+            source.rename(streaming / "3")
+            (streaming / "4.partial").touch()
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", move_on_before)
+    importlib.import_module(server.send_away.__module__).copy_received(streaming, copied)
+    found = {str(file.relative_to(copied)) for file in copied.rglob("*") if file.is_file()}
+    assert found == {"streaming/2", "streaming/3", "kept/4.partial"}
 
 
 def test_what_is_fetched_already_is_not_fetched_again(tmp_path, server):

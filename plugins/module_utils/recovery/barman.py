@@ -43,13 +43,14 @@ def wal_files(home: Path) -> dict[str, Path]:
 
     A finished segment goes before an unfinished one, and what Barman has archived before what it has just received.
     """
+    # Read in the order in which it moves on, so that none slips by.
+    streaming, filed, kept = (sorted((home / folder).rglob("*")) for folder in ("main/streaming", "main/wals", "kept"))
     found: dict[str, Path] = {}
-    for folder in ("main/wals", "main/streaming", "kept"):
-        for file in sorted((home / folder).rglob("*")):
-            if SEGMENT.match(file.name) or file.suffix == ".history":
-                found.setdefault(file.name, file)
-    for folder in ("main/streaming", "kept"):
-        for file in sorted((home / folder).glob("*.partial")):
+    for file in (*filed, *streaming, *kept):
+        if SEGMENT.match(file.name) or file.suffix == ".history":
+            found.setdefault(file.name, file)
+    for file in (*streaming, *kept):
+        if file.suffix == ".partial":
             found.setdefault(file.stem, file)
     return found
 

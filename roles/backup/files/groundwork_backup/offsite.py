@@ -43,15 +43,22 @@ def copy_received(streaming: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for place in ("streaming", "kept"):
         (target / place).mkdir(parents=True)
-    while True:
-        try:
-            for file in streaming.iterdir():
-                shutil.copyfile(file, target / ("kept" if file.suffix == ".partial" else "streaming") / file.name)
-            break
-        except FileNotFoundError:
-            # Finished or filed since it was listed: it has another name or place now.
-            continue
+    while not all([copy(file, target) for file in streaming.iterdir()]):
+        pass
     give(target, *target.rglob("*"))
+
+
+def copy(file: Path, target: Path) -> bool:
+    """False where it is there by another name now. Whole segments do not change, and are copied once."""
+    whole = file.suffix != ".partial"
+    place = target / ("streaming" if whole else "kept") / file.name
+    try:
+        if not (whole and place.exists()):
+            shutil.copyfile(file, place)
+    except FileNotFoundError:
+        # A whole one has been filed, where restic will look; the other has been finished.
+        return whole
+    return True
 
 
 def give(*paths: Path) -> None:

@@ -172,6 +172,23 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     assert archive.seen == NOON and archive.segments == {segment(3), segment(4)}
 
 
+def test_wal_that_is_filed_while_it_is_listed_is_found(tmp_path, monkeypatch):
+    received = tmp_path / "main" / "streaming" / segment(1)
+    filed = tmp_path / "main" / "wals" / segment(1)[:16] / segment(1)
+    for file in (received, filed):
+        file.parent.mkdir(parents=True)
+    received.touch()
+    rglob = type(tmp_path).rglob
+
+    def file_it_after(folder, pattern):
+        yield from list(rglob(folder, pattern))
+        if received.exists():
+            received.rename(filed)
+
+    monkeypatch.setattr(type(tmp_path), "rglob", file_it_after)
+    assert set(wal_files(tmp_path)) == {segment(1)}
+
+
 def test_elsewhere_goes_one_backup_with_the_wal_from_its_begin_on(tmp_path):
     begin = backup("20260131T120000", 0, 0x1FE)
     wals = tmp_path / "main" / "wals"
