@@ -95,23 +95,24 @@ def faked_clock() -> list[str]:
 
 
 @contextmanager
-def running_host() -> Iterator[BackupHost]:
+def running_host(**settings: object) -> Iterator[BackupHost]:
+    """With variables of the role beside those that it needs."""
     ensure_image("postgres")
     build_image(IMAGE, DOCKERFILE)
     options = ["--detach", "--init", "--label", "groundwork.integration", "--env", f"POSTGRES_PASSWORD={PASSWORD}"]
     options += ["--tmpfs", "/var/lib/postgresql/data:exec", "--tmpfs", "/var/lib/barman:exec,mode=755"]
     host = BackupHost(docker("run", *options, IMAGE, "sleep", "infinity").strip())
     try:
-        install(host)
+        install(host, {**SETTINGS, **settings})
         yield host
     finally:
         docker("rm", "--force", "--volumes", host.container)
 
 
-def install(host: BackupHost) -> None:
+def install(host: BackupHost, settings: dict[str, object]) -> None:
     """What the role does on the two hosts, as far as it is about keeping backups."""
-    rendered = [*render_variable(ROLE, "__backup_tool_files", SETTINGS)]
-    rendered += render_variable(ROLE, "__backup_unit_files", SETTINGS)
+    rendered = [*render_variable(ROLE, "__backup_tool_files", settings)]
+    rendered += render_variable(ROLE, "__backup_unit_files", settings)
     host.write({one["path"]: (one["content"], int(one["mode"], 8)) for one in rendered})
     host.write({"/etc/groundwork/secrets/backup_repository_password": (PASSWORD, 0o600)})
     host.script(
@@ -126,12 +127,7 @@ def start_database(host: BackupHost, shift: str) -> None:
     host.write({CLOCK: (shift, 0o644)})
     # Makes the cluster. No shell sees the clock: it hangs.
     host.run("docker-entrypoint.sh", "postgres", "--version")
-    settings = ["config_file=/etc/postgresql/postgresql.conf", "fsync=off", "port=15432"]
-    # A receiver is not to be taken for dead when the clock goes on by days.
-    settings += ["wal_sender_timeout=0"]
-    options = [part for setting in settings for part in ("-c", setting)]
-    docker("exec", "--detach", *faked_clock(), "--user", "postgres", host.container, "postgres", *options)
-    wait_until(lambda: "accepting" in host.run("pg_isready", "-h", "127.0.0.1", "-p", "15432", expect=None), "it is up")
+    start_server(host)
     prepare_database(host)
     (command,) = commands(host, "groundwork-wal-receiver")
     # Started anew whenever it ends, as by the unit.
@@ -143,6 +139,15 @@ def start_database(host: BackupHost, shift: str) -> None:
     psql = "psql -X -q -h 127.0.0.1 -p 15432 -U supabase_admin postgres"
     docker("exec", "--detach", host.container, "sh", "-c", f"echo '{beat}' | {psql}")
     wait_until(lambda: host.sql("select 1 from pg_stat_replication where state = 'streaming'"), "WAL is received")
+
+
+def start_server(host: BackupHost) -> None:
+    settings = ["config_file=/etc/postgresql/postgresql.conf", "fsync=off", "port=15432"]
+    # A receiver is not to be taken for dead when the clock goes on by days.
+    settings += ["wal_sender_timeout=0"]
+    options = [part for setting in settings for part in ("-c", setting)]
+    docker("exec", "--detach", *faked_clock(), "--user", "postgres", host.container, "postgres", *options)
+    wait_until(lambda: "accepting" in host.run("pg_isready", "-h", "127.0.0.1", "-p", "15432", expect=None), "it is up")
 
 
 def prepare_database(host: BackupHost) -> None:

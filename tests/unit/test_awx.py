@@ -32,6 +32,7 @@ INVENTORIES = ROOT / "inventories"
 WITHOUT_TEMPLATE = {
     "lab.yml": "makes containers on the machine where it runs",
     "preflight.yml": "the first part of those that deploy",
+    "restore_backup_host.yml": "restore.yml chooses it",
     "restore_data.yml": "restore.yml chooses it",
     "restore_host.yml": "restore.yml chooses it",
 }
@@ -40,6 +41,7 @@ NOT_ASKED = {
     ("audit.yml", "audit_report"): "a file on the controller, which is gone with the job",
     ("verify.yml", "verify_junit"): "the same",
     ("restore.yml", "host"): "a template of its own",
+    ("restore.yml", "backup_host"): "the same",
 }
 
 

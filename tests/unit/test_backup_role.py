@@ -8,10 +8,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -44,34 +47,64 @@ def test_a_lost_host_gets_no_new_platform(tmp_path, there, refused):
     (tmp_path / "barman" / "main" / "base").mkdir(parents=True, exist_ok=True)
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
     variables = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "backup_source": "node1",
-        "backup_server": "node2",
         "supabase_secrets_dir": str(tmp_path / "secrets"),
         "__backup_home": str(tmp_path / "barman"),
         "__backup_account_home": str(tmp_path / "account"),
     }
-    command = [sys.executable, "-m", "ansible.cli.playbook", str(tmp_path / "play.yml"), "-i", "node1,node2"]
+    said = play(tmp_path / "play.yml", "node1,node2", variables, expect=2 if refused else 0)
+    assert (refused or "ok=") in said
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"backup_repository_password": "known"},
+        # Neither host has it.
+        {"backup_offsite_repository": "/elsewhere"},
+    ],
+)
+def test_nothing_is_fetched_from_nowhere_or_without_a_password(tmp_path, known):
+    (tmp_path / "hosts.yml").write_text("backup: {hosts: {node2: }}\nsupabase: {hosts: {node1: }}\n", encoding="utf-8")
+    variables = {**known, "backup_host": "lost", "ansible_become": False}
+    said = play(ROOT / "playbooks" / "restore.yml", str(tmp_path / "hosts.yml"), variables, expect=2)
+    assert "node2: the database comes from backup_offsite_repository, which has to be set" in said
+    assert "changed=0" in said and "Access to the backups" not in said.partition("PLAY RECAP")[0]
+
+
+def play(playbook: Path, inventory: str, variables: dict[str, Any], expect: int) -> str:
+    """What a run on this machine says, as one line."""
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {"backup_source": "node1", "backup_server": "node2"}
+    command = [sys.executable, "-m", "ansible.cli.playbook", str(playbook), "-i", inventory]
     done = subprocess.run(
-        [*command, "-e", json.dumps(variables)],
+        [*command, "-e", json.dumps({**here, **hosts, **variables})],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == (2 if refused else 0), done.stdout
-    assert (refused or "ok=") in " ".join(done.stdout.split())
+    assert done.returncode == expect, done.stdout
+    return " ".join(done.stdout.split())
 
 
 @pytest.fixture
 def source(monkeypatch) -> ModuleType:
     """The tool of the source, with the settings that lie on a host."""
+    monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
+    return tool(monkeypatch, "source")
+
+
+@pytest.fixture
+def server(monkeypatch) -> ModuleType:
+    return tool(monkeypatch, "server")
+
+
+def tool(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
     monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.syspath_prepend(str(ROOT / "plugins" / "module_utils"))
-    monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
-    specification = importlib.util.spec_from_file_location("backup_source_tool", TOOLS / "source.py")
+    specification = importlib.util.spec_from_file_location(f"backup_{name}_tool", TOOLS / f"{name}.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -113,8 +146,8 @@ def test_redis_rewrites_its_files_again_after_a_backup(monkeypatch, source, befo
             "redis: was never backed up, so nothing of it comes back\n",
         ),
         ("", ["config", "volumes"], "/", ["config", "volumes"], ""),
-        ("r", ["redis", "volumes"], "/", [], "config: the repository on the backup host has no snapshot of it"),
-        ("r", ["config", "volumes"], "/srv", [], "redis: the repository on the backup host has no snapshot of it"),
+        ("r", ["redis", "volumes"], "/", [], "config: no repository has a snapshot of it"),
+        ("r", ["config", "volumes"], "/srv", [], "redis: no repository has a snapshot of it"),
     ],
 )
 def test_a_host_comes_back_without_what_was_never_backed_up(
@@ -138,6 +171,128 @@ def test_a_host_comes_back_without_what_was_never_backed_up(
     except SystemExit as error:
         assert str(error) == said
     assert done == restored
+
+
+@pytest.mark.parametrize(
+    ("near", "wanted", "taken"),
+    [
+        (["config", "volumes"], ["config", "volumes", "redis"], "near"),
+        ([], ["config", "volumes", "redis"], "far"),
+        # The first snapshots of a backup host that is new, of a source that was lost before it had sent all.
+        (["redis"], ["config", "volumes", "redis"], "far"),
+        (["redis"], ["redis"], "near"),
+    ],
+)
+def test_where_the_backup_host_is_new_the_repository_elsewhere_has_the_snapshots(
+    monkeypatch, source, near, wanted, taken
+):
+    kept = {"near": near, "far": ["config", "volumes", "redis"]}
+    restored = []
+
+    def restic(arguments: list[str], _environment: dict[str, str], *command: str) -> str:
+        if command[0] == "restore":
+            restored.append(arguments[0])
+        tag = command[command.index("--tag") + 1]
+        return json.dumps([{"id": tag}] if tag in kept[arguments[0]] else [])
+
+    monkeypatch.setattr(source, "restic", restic)
+    monkeypatch.setattr(source, "repositories", lambda: [(["near"], {}), (["far"], {})])
+    monkeypatch.setattr(source, "MANIFEST", type("Empty", (), {"read_text": lambda *_args, **_options: "{}"})())
+    source.restore(wanted, "/")
+    assert set(restored) == {taken}
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_receiver_runs_again_whatever_becomes_of_the_former_timeline(monkeypatch, tmp_path, server, failing):
+    (tmp_path / "main" / "streaming").mkdir(parents=True)
+    (tmp_path / "main" / "streaming" / f"{'0' * 24}.partial").touch()
+    done = []
+
+    def barman(*arguments: str) -> str:
+        done.append(arguments[0])
+        if failing:
+            raise SystemExit("barman archive-wal main: no space left")
+        return ""
+
+    monkeypatch.setattr(server, "HOME", tmp_path)
+    monkeypatch.setattr(server, "barman", barman)
+    monkeypatch.setattr(server.subprocess, "run", lambda command, **_options: done.append(command[1]))
+    if failing:
+        with pytest.raises(SystemExit, match="no space left"):
+            server.begin_timeline()
+    else:
+        server.begin_timeline()
+        assert (tmp_path / "kept" / f"{'0' * 24}.partial").exists()
+    assert done == ["stop", "archive-wal", "start"]
+
+
+def snapshot_elsewhere(size: int) -> Callable[..., str]:
+    def restic(*command: str) -> str:
+        if command[0] == "snapshots":
+            one = {
+                "id": "a" * 64,
+                "short_id": "aaaaaaaa",
+                "time": "2026-01-31T12:00:00.123456789Z",
+                "tags": ["postgres"],
+            }
+            return json.dumps([one] if command[-1] != "none" else [])
+        assert command[0] == "stats", "nothing is fetched"
+        return json.dumps({"total_size": size})
+
+    return restic
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "size", "said"),
+    [
+        (
+            "main/base/20260131T120000/data/PG_VERSION",
+            "latest",
+            1,
+            "has backups or WAL, and nothing is written over them",
+        ),
+        ("main/streaming/000000010000000000000001.partial", "latest", 1, "has backups or WAL"),
+        ("main/wals/main-xlog.db", "none", 1, "snapshot none: the repository elsewhere has none of the database"),
+        ("main/identity.json", "latest", 1 << 60, "of 2026-01-31 12:00:00 UTC needs 1073741824.0 GiB; make room there"),
+    ],
+)
+def test_nothing_is_fetched_where_it_cannot_work(tmp_path, server, there, wanted, size, said):
+    file = tmp_path / there
+    file.parent.mkdir(parents=True)
+    file.touch()
+    with pytest.raises(SystemExit) as refused:
+        server.fetch(tmp_path, wanted, snapshot_elsewhere(size), False)
+    assert said in str(refused.value)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_wal_that_moves_on_while_it_is_copied_is_sent(monkeypatch, tmp_path, server):
+    monkeypatch.setattr(shutil, "chown", lambda *_arguments: None)
+    streaming, filed, copied = tmp_path / "streaming", tmp_path / "filed", tmp_path / "offsite"
+    streaming.mkdir()
+    for name in ("1", "2", "3.partial"):
+        (streaming / name).write_text(name, encoding="utf-8")
+    copyfile = shutil.copyfile
+
+    def move_on_before(source: Path, target: Path) -> None:
+        # Barman files the first, and PostgreSQL finishes the last and begins another one.
+        if source.name == "1":
+            source.rename(filed)
+        if source.name == "3.partial":
+            source.rename(streaming / "3")
+            (streaming / "4.partial").touch()
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", move_on_before)
+    importlib.import_module(server.send_away.__module__).copy_received(streaming, copied)
+    found = {str(file.relative_to(copied)) for file in copied.rglob("*") if file.is_file()}
+    assert found == {"streaming/2", "streaming/3", "kept/4.partial"}
+
+
+def test_what_is_fetched_already_is_not_fetched_again(tmp_path, server):
+    (tmp_path / "main" / "base" / "20260131T120000").mkdir(parents=True)
+    (tmp_path / "main" / "fetched").write_text("a" * 64, encoding="utf-8")
+    assert server.fetch(tmp_path, "latest", snapshot_elsewhere(1), False).endswith("is here")
 
 
 def test_a_password_in_the_name_of_a_repository_is_no_argument(monkeypatch, source):

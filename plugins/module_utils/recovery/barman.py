@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .choice import SEGMENT, Archive, BaseBackup, parse_lsn
+from .choice import SEGMENT, Archive, BaseBackup, is_needed, parse_lsn
 
 
 def parse_backups(listing: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]) -> tuple[BaseBackup, ...]:
@@ -43,15 +43,36 @@ def wal_files(home: Path) -> dict[str, Path]:
 
     A finished segment goes before an unfinished one, and what Barman has archived before what it has just received.
     """
+    # Read in the order in which it moves on, so that none slips by.
+    streaming, filed, kept = (sorted((home / folder).rglob("*")) for folder in ("main/streaming", "main/wals", "kept"))
     found: dict[str, Path] = {}
-    for folder in ("main/wals", "main/streaming", "kept"):
-        for file in sorted((home / folder).rglob("*")):
-            if SEGMENT.match(file.name) or file.suffix == ".history":
-                found.setdefault(file.name, file)
-    for folder in ("main/streaming", "kept"):
-        for file in sorted((home / folder).glob("*.partial")):
+    for file in (*filed, *streaming, *kept):
+        if SEGMENT.match(file.name) or file.suffix == ".history":
+            found.setdefault(file.name, file)
+    for file in (*streaming, *kept):
+        if file.suffix == ".partial":
             found.setdefault(file.stem, file)
     return found
+
+
+def left_out(home: Path, backup: BaseBackup) -> list[str]:
+    """What restic leaves out of Barman's folders, so that ``backup`` and the WAL from its begin on are in a snapshot.
+
+    It says which backup is taken and not which are left, so one that begins meanwhile is none of it. WAL that comes
+    meanwhile is. Barman makes its list of the WAL anew where there is none.
+    """
+    main, first = home / "main", backup.first_segment
+    patterns = [f"{main}/base/*", f"!{main}/base/{backup.id}"]
+    patterns += [f"{main}/meta/*", f"!{main}/meta/{backup.id}-backup.info"]
+    patterns += [f"{main}/wals/*xlog.db*", f"{main}/wals/*/*.tmp"]
+    for folder in sorted(path for path in (main / "wals").iterdir() if path.is_dir()):
+        # Named by what the names of its 256 segments begin with.
+        if not is_needed(f"{folder.name}000000FF", first):
+            patterns.append(str(folder))
+        else:
+            names = sorted(file.name for file in folder.iterdir() if SEGMENT.match(file.name))
+            patterns += [f"{folder}/{name}" for name in names if not is_needed(name, first)]
+    return patterns
 
 
 def other_database(home: Path, system: str) -> str:

@@ -85,6 +85,11 @@ def segment_number(name: str) -> int:
     return int(name[8:16], 16) << 8 | int(name[16:24], 16)
 
 
+def is_needed(name: str, first: str) -> bool:
+    """Whether a backup that begins with segment ``first`` is restored with this one, on its timeline or a later one."""
+    return name[:8] >= first[:8] and segment_number(name) >= segment_number(first)
+
+
 def parse_time(text: str) -> datetime:
     """ISO 8601. Without a time zone it would mean something else on each host. Raises ValueError."""
     moment = datetime.fromisoformat(re.sub(r"\s*(Z|UTC)$", "+00:00", text.strip()))
@@ -121,11 +126,7 @@ def choose(archive: Archive, target: Target, free: Mapping[str, int]) -> Choice:
         return Choice(refusals=tuple(refusals))
     backup = max(candidates, key=lambda one: one.ended)
     needed = sorted(
-        (
-            name
-            for name in archive.segments
-            if name[:8] >= backup.first_segment[:8] and segment_number(name) >= segment_number(backup.first_segment)
-        ),
+        (name for name in archive.segments if is_needed(name, backup.first_segment)),
         key=lambda name: (segment_number(name), name),
     )
     missing = missing_segments(archive.segments, backup.first_segment)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from .choice import parse_time
+
 # A clock of the source that is fast by an hour or set to another zone is no attack.
 AHEAD = timedelta(days=1)
 # A snapshot has the time of its begin, and the first one of much data takes days. Less than the 14 that all are kept.
@@ -32,6 +34,11 @@ class Snapshot:
     id: str
     taken: datetime
     arrived: datetime
+
+
+def taken_at(text: str) -> datetime:
+    """When a snapshot was taken, in UTC. Python reads six digits of a second, restic writes nine."""
+    return parse_time(re.sub(r"\.\d+", "", text)).astimezone(timezone.utc)
 
 
 def misdated(snapshots: Iterable[Snapshot]) -> list[Snapshot]:

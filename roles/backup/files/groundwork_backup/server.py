@@ -11,6 +11,8 @@ usage: server make-repository             for the snapshots, with the password t
        server send                        the prepared restore as a tar stream
        server forget                      ends the offer of a prepared restore
        server check-database              refuses where what is kept is of a database that ran before
+       server offsite                     sends base backup and WAL to the repository elsewhere
+       server fetch [--snapshot ID]       their way back, onto a new host
        server begin-timeline              after a restore over the live database: receive what it writes from now on
        server drill [--time TIME]         restores a second here, a random one by default, and measures
 """
@@ -24,7 +26,6 @@ import io
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -40,9 +41,10 @@ from typing import Any, BinaryIO
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
+from offsite import fetch, send_away
 from recovery.barman import other_database, parse_backups, read_archive, wal_files
 from recovery.choice import BaseBackup, Choice, Target, choose, parse_lsn, parse_time, recovery_file
-from recovery.snapshots import Snapshot, lock_patience, misdated, refusal
+from recovery.snapshots import Snapshot, lock_patience, misdated, refusal, taken_at
 from scratch import ask, start_scratch
 
 HOME = Path("/var/lib/barman")
@@ -94,12 +96,31 @@ def barman_json(*arguments: str) -> Any:
 
 def restic(*arguments: str) -> str:
     """On this host's own repository, as its owner; only here can anything be deleted."""
+    return run_restic({"RESTIC_REPOSITORY": f"{HOME}/restic"}, *arguments)
+
+
+def restic_elsewhere(*arguments: str) -> str:
+    offsite = settings()["offsite"]
+    if not offsite["repository"]:
+        raise SystemExit("backup_offsite_repository: is not set, so nothing is sent elsewhere or fetched from there")
+    try:
+        return run_restic({"RESTIC_REPOSITORY": offsite["repository"], **offsite["environment"]}, *arguments)
+    except SystemExit as fault:
+        raise SystemExit(
+            f"repository elsewhere: {fault}\nlook at backup_offsite_repository, backup_offsite_environment and the "
+            "repository's password (docs/backups.md, Another repository elsewhere)"
+        ) from None
+
+
+def run_restic(repository: dict[str, str], *arguments: str) -> str:
+    """``repository`` is environment: a name may have a password in it. Raises SystemExit with restic's message."""
     password = Path("/etc/groundwork/secrets/backup_repository_password").read_text(encoding="utf-8").strip()
     environment = {
         **os.environ,
+        "HOME": str(HOME),
         "RESTIC_PASSWORD": password,
-        "RESTIC_REPOSITORY": f"{HOME}/restic",
         "RESTIC_CACHE_DIR": f"{HOME}/.cache/restic",
+        **repository,
     }
     done = subprocess.run(
         ["restic", *lock_patience(subprocess.check_output(["restic", "version"], text=True)), *arguments],
@@ -209,8 +230,7 @@ def snapshots() -> list[Snapshot]:
     return [
         Snapshot(
             one["id"],
-            # Python reads six digits of a second, restic writes nine.
-            parse_time(re.sub(r"\.\d+", "", one["time"])),
+            taken_at(one["time"]),
             datetime.fromtimestamp((HOME / "restic" / "snapshots" / one["id"]).stat().st_mtime, timezone.utc),
         )
         for one in json.loads(restic("snapshots", "--json"))
@@ -357,18 +377,31 @@ def content_of(path: Path) -> bytes:
     return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
+def offsite() -> None:
+    with locked("offsite"), reported("offsite"):
+        backup = decide(Target(), {}).backup
+        assert backup is not None
+        sent = send_away(HOME, backup, restic_elsewhere)
+        print(
+            f"snapshot {sent['snapshot_id'][:8]}: backup {backup.id} and its WAL, "
+            f"{sent['total_bytes_processed']} bytes, of which {sent['data_added']} were new there"
+        )
+
+
 def begin_timeline() -> None:
     """Keep the unfinished segment of the former timeline, and start at what the database writes now.
 
     pg_receivewal would ask for the former timeline's next byte, which a restored server does not have.
     """
     subprocess.run(["systemctl", "stop", "groundwork-wal-receiver"], check=True)
-    barman("archive-wal", "main")
-    kept = HOME / "kept"
-    kept.mkdir(exist_ok=True)
-    for file in (HOME / "main" / "streaming").glob("*.partial"):
-        file.replace(kept / file.name)
-    subprocess.run(["systemctl", "start", "groundwork-wal-receiver"], check=True)
+    try:
+        barman("archive-wal", "main")
+        kept = HOME / "kept"
+        kept.mkdir(exist_ok=True)
+        for file in (HOME / "main" / "streaming").glob("*.partial"):
+            file.replace(kept / file.name)
+    finally:
+        subprocess.run(["systemctl", "start", "groundwork-wal-receiver"], check=True)
 
 
 def drill(at: str) -> None:
@@ -451,8 +484,19 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("backup").add_argument("--label", default="")
     commands.add_parser("drill").add_argument("--time", default="")
-    for name in ("make-repository", "retain", "verify", "send", "forget", "check-database", "begin-timeline"):
+    simple = {
+        "make-repository": partial(restic, "init"),
+        "retain": retain,
+        "verify": verify,
+        "check-database": check_database,
+        "begin-timeline": begin_timeline,
+        "offsite": offsite,
+    }
+    for name in (*simple, "send", "forget"):
         commands.add_parser(name)
+    back = commands.add_parser("fetch")
+    back.add_argument("--snapshot", default="latest")
+    back.add_argument("--check", action="store_true")
     wanted = commands.add_parser("prepare")
     for option in ("time", "lsn", "name", "backup"):
         wanted.add_argument(f"--{option}", default="")
@@ -467,18 +511,15 @@ def main() -> None:
         if not TICKET.exists():
             raise SystemExit("no restore is prepared here; playbooks/restore.yml does that")
         send(json.loads(TICKET.read_text(encoding="utf-8")), sys.stdout.buffer)
+    elif arguments.command == "fetch":
+        with locked("offsite"):
+            print(fetch(HOME, arguments.snapshot, restic_elsewhere, arguments.check))
     elif arguments.command == "drill":
         drill(arguments.time)
     elif arguments.command == "forget":
         TICKET.unlink(missing_ok=True)
     else:
-        {
-            "make-repository": partial(restic, "init"),
-            "retain": retain,
-            "verify": verify,
-            "check-database": check_database,
-            "begin-timeline": begin_timeline,
-        }[arguments.command]()
+        simple[arguments.command]()
 
 
 if __name__ == "__main__":

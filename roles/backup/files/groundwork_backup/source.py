@@ -175,14 +175,17 @@ def back_up(what: str, label: str) -> None:
 def restore(tags: list[str], target: str) -> None:
     """The newest snapshot of each. To /, where the files were, Docker gets its volumes as well.
 
-    A lost host comes back without what was never backed up, but not without its configuration and keys.
+    From the repository on the backup host, or where that is new and lacks the first of them, from the one elsewhere. A
+    lost host comes back without what was never backed up, but not without its configuration and keys.
     """
-    arguments, environment = repositories()[0]
     listing = ["snapshots", "--json", "--host", "source", "--tag"]
-    there = [tag for tag in tags if has(tag) and json.loads(restic(arguments, environment, *listing, tag))]
+    for arguments, environment in repositories():
+        there = [tag for tag in tags if has(tag) and json.loads(restic(arguments, environment, *listing, tag))]
+        if tags[0] in there:
+            break
     missing = [tag for tag in tags if has(tag) and tag not in there]
     if missing and (target != "/" or "config" in missing):
-        raise SystemExit(f"{', '.join(missing)}: the repository on the backup host has no snapshot of it")
+        raise SystemExit(f"{', '.join(missing)}: no repository has a snapshot of it")
     for tag in missing:
         print(f"{tag}: was never backed up, so nothing of it comes back")
     for tag in there:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.barman import (
+    left_out,
     other_database,
     parse_backups,
     read_archive,
@@ -169,6 +170,60 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     beat.write_text(json.dumps({"beat": 1, "acknowledged": NOON.timestamp()}), encoding="utf-8")
     archive = read_archive(tmp_path, (), beat)
     assert archive.seen == NOON and archive.segments == {segment(3), segment(4)}
+
+
+def test_wal_that_is_filed_while_it_is_listed_is_found(tmp_path, monkeypatch):
+    received = tmp_path / "main" / "streaming" / segment(1)
+    filed = tmp_path / "main" / "wals" / segment(1)[:16] / segment(1)
+    for file in (received, filed):
+        file.parent.mkdir(parents=True)
+    received.touch()
+    rglob = type(tmp_path).rglob
+
+    def file_it_after(folder, pattern):
+        yield from list(rglob(folder, pattern))
+        if received.exists():
+            received.rename(filed)
+
+    monkeypatch.setattr(type(tmp_path), "rglob", file_it_after)
+    assert set(wal_files(tmp_path)) == {segment(1)}
+
+
+def test_elsewhere_goes_one_backup_with_the_wal_from_its_begin_on(tmp_path):
+    begin = backup("20260131T120000", 0, 0x1FE)
+    wals = tmp_path / "main" / "wals"
+    # The numbers of a backup's begin, of one before and of one behind it, on its timeline and on others.
+    for number, timeline in (
+        (0xFF, 2),
+        (0x1FD, 2),
+        (0x1FE, 2),
+        (0x200, 2),
+        (0x1FE, 1),
+        (0x200, 1),
+        (0x1FD, 3),
+        (0x1FE, 3),
+    ):
+        file = wals / segment(number, timeline)[:16] / segment(number, timeline)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (wals / "00000003.history").touch()
+    patterns = left_out(tmp_path, replace(begin, first_segment=segment(0x1FE, 2)))
+    main = tmp_path / "main"
+    assert patterns[:4] == [
+        f"{main}/base/*",
+        f"!{main}/base/20260131T120000",
+        f"{main}/meta/*",
+        f"!{main}/meta/20260131T120000-backup.info",
+    ]
+    assert {pattern for pattern in patterns if "*" not in pattern and "!" not in pattern} == {
+        # Whole folders, before it or of a former timeline.
+        f"{wals}/{segment(0xFF, 2)[:16]}",
+        f"{wals}/{segment(0x1FE, 1)[:16]}",
+        f"{wals}/{segment(0x200, 1)[:16]}",
+        # In the folder that its first one is in, and that of the same number on a later timeline.
+        f"{wals}/{segment(0x1FD, 2)[:16]}/{segment(0x1FD, 2)}",
+        f"{wals}/{segment(0x1FD, 3)[:16]}/{segment(0x1FD, 3)}",
+    }
 
 
 def test_another_database_than_the_one_whose_history_is_kept_is_refused(tmp_path):
