@@ -96,5 +96,13 @@ def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -
     seen = None
     if beat_file.exists():
         seen = _moment(json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"])
-    segments = frozenset(name for name in wal_files(home) if SEGMENT.match(name))
+    segments = {name: _received(file) for name, file in wal_files(home).items() if SEGMENT.match(name)}
     return Archive(backups, segments, seen)
+
+
+def _received(file: Path) -> datetime:
+    """When the last of a segment was. Of one that Barman has filed since it was found nobody has to know."""
+    try:
+        return datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
+    except FileNotFoundError:
+        return datetime.min.replace(tzinfo=timezone.utc)

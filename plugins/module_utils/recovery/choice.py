@@ -51,11 +51,12 @@ class Target:
 class Archive:
     """What there is to restore from.
 
-    ``segments`` are names without a suffix; ``seen`` is the last second known to have been received.
+    ``segments`` are names without a suffix, each with when the last of it was received; ``seen`` is the last second
+    known to have been received.
     """
 
     backups: tuple[BaseBackup, ...]
-    segments: frozenset[str]
+    segments: Mapping[str, datetime]
     seen: datetime | None
 
 
@@ -133,6 +134,8 @@ def choose(archive: Archive, target: Target, free: Mapping[str, int]) -> Choice:
     # What lies behind the target is not needed, and a gap there is no reason to refuse.
     if target.lsn is not None:
         missing = [name for name in missing if segment_number(name) * SEGMENT_BYTES <= target.lsn]
+    elif target.time and missing and _received(archive, segment_number(missing[0]) - 1, target.time):
+        missing = []
     if missing:
         refusals.append(
             f"WAL after backup {backup.id}: {len(missing)} segments are missing, the first is {missing[0]}; "
@@ -145,6 +148,11 @@ def choose(archive: Archive, target: Target, free: Mapping[str, int]) -> Choice:
         if have < need
     ]
     return Choice(None, (), tuple(refusals)) if refusals else Choice(backup, tuple(needed))
+
+
+def _received(archive: Archive, number: int, moment: datetime) -> bool:
+    """Whether what was written until that moment lies in segments up to this one."""
+    return any(at >= moment for name, at in archive.segments.items() if segment_number(name) == number)
 
 
 def _candidates(archive: Archive, target: Target) -> tuple[Sequence[BaseBackup], list[str]]:
