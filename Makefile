@@ -39,7 +39,7 @@ lint: tools ## ansible-lint, yamllint, ruff, mypy, shellcheck, workflows, change
 	@scripts/lint
 
 unit: tools ## plain Python, no server
-	@scripts/pytest tests/unit
+	@scripts/pytest tests/unit -n auto --dist loadfile
 
 sanity: tools ## ansible-test sanity and units
 	@scripts/ansible-test sanity
@@ -57,8 +57,8 @@ e2e: tools ## what the platform promises, against the lab (after make demo or ma
 	@scripts/with-docker scripts/pytest tests/e2e --durations 40 --durations-min 10
 
 dr alerts: export THOROUGH = 1
-dr: tools ## restores and faults: many seconds of the window, over the live database, a lost host (after make demo)
-	@scripts/with-docker scripts/pytest tests/e2e/test_7_backups.py tests/e2e/test_7_faults.py --capture=no
+dr: tools ## restores and faults: many seconds of the window, over the live database, a lost host, both (after make demo)
+	@scripts/with-docker scripts/pytest tests/e2e/test_7_backups.py tests/e2e/test_7_faults.py tests/e2e/test_7_offsite.py --capture=no
 
 alerts: tools ## alerts: every cause that the lab can have, until it is heard of and over (after make demo)
 	@scripts/with-docker scripts/pytest tests/e2e/test_8_monitoring.py -k "causes or dies" --capture=no
