@@ -179,15 +179,25 @@ def back_up(label: str) -> None:
         if not any((HOME / "main" / "wals").glob("0*/*")):
             # Barman begins none before it has seen a whole segment arrive.
             barman("switch-wal", "--force", "--archive", "--archive-timeout", "60", "main")
-        try:
-            barman("backup", *(["--name", label] if label else []), "main")
-        except SystemExit as fault:
-            raise SystemExit("\n".join([str(fault), *failed_checks()])) from None
+        take_base_backup(label)
         # The backup is of use only with the WAL of its time, which a quiet database would not hand over by itself.
         barman("switch-wal", "--force", "--archive", "--archive-timeout", "60", "main")
         newest = backups()[-1]
         samples['groundwork_backup_size_bytes{what="postgres"}'] = newest.size
         delete_unfinished()
+
+
+def take_base_backup(label: str) -> None:
+    """Barman refuses in the first seconds of a receiver, so what it finds wrong gets some seconds to pass."""
+    patient_until = time.monotonic() + 15
+    while True:
+        try:
+            barman("backup", *(["--name", label] if label else []), "main")
+            return
+        except SystemExit as fault:
+            if "Impossible to start the backup" not in str(fault) or time.monotonic() > patient_until:
+                raise SystemExit("\n".join([str(fault), *failed_checks()])) from None
+        time.sleep(1)
 
 
 def failed_checks() -> list[str]:
