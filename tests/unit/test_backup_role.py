@@ -219,9 +219,9 @@ def test_the_receiver_runs_again_whatever_becomes_of_the_former_timeline(monkeyp
     monkeypatch.setattr(server.subprocess, "run", lambda command, **_options: done.append(command[1]))
     if failing:
         with pytest.raises(SystemExit, match="no space left"):
-            server.begin_timeline()
+            server.begin_anew()
     else:
-        server.begin_timeline()
+        server.begin_anew()
         assert (tmp_path / "kept" / f"{'0' * 24}.partial").exists()
     assert done == ["stop", "archive-wal", "start"]
 

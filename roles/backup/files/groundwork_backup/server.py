@@ -13,7 +13,7 @@ usage: server make-repository             for the snapshots, with the password t
        server check-database              refuses where what is kept is of a database that ran before
        server offsite                     sends base backup and WAL to the repository elsewhere
        server fetch [--snapshot ID]       their way back, onto a new host
-       server begin-timeline              after a restore over the live database: receive what it writes from now on
+       server begin-anew              after a restore over the live database: receive what it writes from now on
        server drill [--time TIME]         restores a second here, a random one by default, and measures
 """
 
@@ -398,10 +398,11 @@ def offsite() -> None:
         )
 
 
-def begin_timeline() -> None:
-    """Keep the unfinished segment of the former timeline, and start at what the database writes now.
+def begin_anew() -> None:
+    """Keep the unfinished segment, and start at what the database writes now.
 
-    pg_receivewal would ask for the former timeline's next byte, which a restored server does not have.
+    pg_receivewal would ask for that segment's next byte, which a restored server does not have, nor one whose slot was
+    given up.
     """
     subprocess.run(["systemctl", "stop", "groundwork-wal-receiver"], check=True)
     try:
@@ -499,7 +500,7 @@ def main() -> None:
         "retain": retain,
         "verify": verify,
         "check-database": check_database,
-        "begin-timeline": begin_timeline,
+        "begin-anew": begin_anew,
         "offsite": offsite,
     }
     for name in (*simple, "send", "forget"):
