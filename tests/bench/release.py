@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = "groundwork-lab-node1"
 LOAD = "groundwork-bench-release"
 PAGE = "https://app.lab.test/"
-RATE = 250
+RATE = 200
 WEBSOCKETS = 1000
 # Milliseconds from which an answer is one of the slow release's.
 SLOW = 400
@@ -148,7 +148,7 @@ def deploy_under_load(settings: Path) -> tuple[list[Phase], list[list[str]]]:
 
     try:
         time.sleep(30)
-        phase("nothing is deployed", "serves", lambda: time.sleep(30))
+        phase("nothing is deployed", "serves", lambda: time.sleep(60))
         phase("a good release", "serves", lambda: play(*release(2)))
         phase("rollback.yml", "the former release serves", lambda: play("rollback.yml"))
         for number, (name, fault) in enumerate(FAULTS.items(), start=3):

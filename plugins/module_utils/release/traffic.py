@@ -148,14 +148,16 @@ class Decision:
 def decide(limits: Traffic, progress: Progress, seen: Seen) -> Decision:
     """The next action of a service that is at a step."""
     share, new = progress.share(limits), seen.new
-    old = seen.old if seen.old.requests >= limits.requests or not progress.reference.requests else progress.reference
+    beside = seen.old.requests >= limits.requests or not progress.reference.requests
+    old = seen.old if beside else progress.reference
     enough = new.requests >= limits.requests
     over = seen.elapsed >= limits.dwell * (1 if enough else PATIENCE)
     worse = _condition(seen) or _silence(seen, old)
     if not worse and (enough or over):
         worse = _failures(limits, new, old)
-    # Times of a few requests say more about the requests.
-    if not worse and enough and old.requests >= limits.requests and (over or seen.elapsed >= SETTLING):
+    # Times of a few requests say more about the requests, and those of other seconds more about the machine, unless
+    # that lasts for the whole step.
+    if not worse and enough and old.requests >= limits.requests and (over or (beside and seen.elapsed >= SETTLING)):
         worse = _slowness(limits, new, old)
     figures = f"at {share} % for {seen.elapsed:.0f} s: {new}; the old one: {old}"
     if worse:

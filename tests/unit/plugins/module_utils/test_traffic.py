@@ -65,8 +65,10 @@ CASES = {
     # With all requests it is judged by what the old one did at the step before.
     "good with all requests": (LAST, Seen(15, Sample(1800, 2, 25), Sample()), "forward", "the old one: 1 of 900"),
     "fails with all requests": (LAST, Seen(2, Sample(240, 60, 25), Sample()), "back", "25.0 % instead of 0.1 %"),
-    "slow with all requests": (LAST, Seen(6, Sample(300, 0, 400), Sample()), "back", "400 ms instead of 20 ms"),
-    "a few late answers of the old one": (LAST, Seen(6, Sample(300, 0, 400), Sample(9, 9, 1)), "back", "400 ms"),
+    "slow with all requests": (LAST, Seen(15, Sample(300, 0, 400), Sample()), "back", "400 ms instead of 20 ms"),
+    "a few late answers of the old one": (LAST, Seen(15, Sample(300, 0, 400), Sample(9, 9, 1)), "back", "400 ms"),
+    # Nothing stands beside it any more, and a machine that is busy for a moment slows down everything.
+    "slow with all requests, so far": (LAST, Seen(6, Sample(300, 0, 400), Sample()), "stay", ""),
 }
 
 
