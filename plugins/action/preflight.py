@@ -184,9 +184,10 @@ class ActionModule(ActionBase):
         shared = dict(_values(variables, [name for name in SHARED if name in variables]))
         faults = list(find_place_faults(shared))
         if "db" in args["services"]:
-            defaults = {
-                name: self._options_of(role)[name]["default"] for role, names in PLATFORM.items() for name in names
-            }
+            defaults: dict[str, Any] = {}
+            for role, names in PLATFORM.items():
+                options = self._options_of(role)
+                defaults.update({name: options[name]["default"] for name in names})
             faults.extend(find_disagreements(shared, args["services"], defaults))
         # Entries of the catalog are variables, too.
         entries = {f"stack_{name}" for name in args["catalog"]}

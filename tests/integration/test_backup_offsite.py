@@ -14,7 +14,7 @@ from edge_server import wait_until
 from postgres_server import docker
 
 ELSEWHERE = "/srv/elsewhere"
-SECRET = "/etc/groundwork/secrets/backup_repository_password"  # noqa: S105
+STORED = "/etc/groundwork/secrets/backup_repository_password"
 OPEN = f"RESTIC_PASSWORD={PASSWORD} restic --no-cache -r {ELSEWHERE}"
 LAST_RUN = 'groundwork_backup_last_run_success{what="offsite"}'
 SUCCEEDED = 'groundwork_backup_last_success_timestamp_seconds{what="offsite"}'
@@ -94,7 +94,7 @@ def test_a_base_backup_that_is_being_taken_is_not_sent(host):
 @pytest.mark.parametrize(
     ("fault", "remedy", "said"),
     [
-        (f"echo another-password >{SECRET}", f"printf %s {PASSWORD} >{SECRET}", "wrong password or no key found"),
+        (f"echo another-password >{STORED}", f"printf %s {PASSWORD} >{STORED}", "wrong password or no key found"),
         (f"mv {ELSEWHERE} /srv/gone", f"mv /srv/gone {ELSEWHERE}", "config"),
     ],
     ids=["another password", "not to be reached"],

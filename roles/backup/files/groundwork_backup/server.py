@@ -13,7 +13,7 @@ usage: server make-repository             for the snapshots, with the password t
        server check-database              refuses where what is kept is of a database that ran before
        server offsite                     sends base backup and WAL to the repository elsewhere
        server fetch [--snapshot ID]       their way back, onto a new host
-       server begin-anew              after a restore over the live database: receive what it writes from now on
+       server begin-anew                  after a restore or a lost slot: receive what is written from now on
        server drill [--time TIME]         restores a second here, a random one by default, and measures
 """
 
