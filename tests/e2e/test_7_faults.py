@@ -145,8 +145,8 @@ def test_a_damaged_snapshot_and_a_lost_segment_are_found_and_named(node2):
 
 def write_segments(node1, number: int) -> None:
     """So many segments of WAL, 16 MB each on the disk of who receives them."""
-    for _ in range(number):
-        live(node1, "select pg_logical_emit_message(false, 'test', 'a segment'), pg_switch_wal()")
+    segment = "select pg_logical_emit_message(false, 'test', 'a segment'), pg_switch_wal()"
+    live(node1, f"{segment} from generate_series(1, {number})")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def elsewhere(play, client):
         f"apt-get -qq update && apt-get -qq install --yes rclone > /dev/null && install -d {FOLDER} && "
         f"(setsid rclone serve restic --addr :{PORT} {FOLDER} > /dev/null 2>&1 & echo $! > {FOLDER}.pid)"
     )
-    address = next(address for address in client.check_output("hostname -i").split() if "." in address)
+    address = [address for address in client.check_output("hostname -i").split() if "." in address][0]
     yield ("-e", json.dumps({"backup_offsite_repository": f"rest:http://{address}:{PORT}/"}))
     client.check_output(f"kill $(cat {FOLDER}.pid) && rm -r {FOLDER} {FOLDER}.pid")
     play("site.yml", "--tags", "backup")

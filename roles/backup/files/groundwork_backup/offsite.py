@@ -43,7 +43,7 @@ def copy_received(streaming: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for place in ("streaming", "kept"):
         (target / place).mkdir(parents=True)
-    while not all([copy(file, target) for file in streaming.iterdir()]):
+    while False in [copy(file, target) for file in streaming.iterdir()]:
         pass
     give(target, *target.rglob("*"))
 
