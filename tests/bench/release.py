@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,14 +183,23 @@ def report(phases: list[Phase], lines: list[list[str]]) -> None:
     for phase in phases:
         within = [line for line in lines if phase.began <= int(line[1]) / 1000 < phase.ended]
         asked = [(int(at) / 1000, status, int(spent)) for kind, at, status, *rest in within for spent in rest]
-        lost = [at for at, status, _spent in asked if status != "200"]
+        lost = [(at, status) for at, status, _spent in asked if status != "200"]
         slow = [at for at, status, spent in asked if status == "200" and spent > SLOW]
-        met = sorted([*lost, *slow])
+        met = sorted([*(at for at, _status in lost), *slow])
         seconds = f"{met[-1] - met[0]:.1f}" if met else "–"
         codes = [code for kind, _at, code, *rest in within if kind == "websocket" and code != "open"]
         away, unopened = codes.count(GOING_AWAY), codes.count("unopened")
-        print(f"| {phase.name} | {phase.result} | {len(asked):,} | {len(lost):,} | {len(slow):,} | {seconds} |", end="")
-        print(f" {away:,} | {len(codes) - away - unopened:,} | {unopened:,} |")
+        others = [code for code in codes if code not in (GOING_AWAY, "unopened")]
+        statuses = counted(status for _at, status in lost)
+        print(f"| {phase.name} | {phase.result} | {len(asked):,} | {statuses} | {len(slow):,} | {seconds} |", end="")
+        print(f" {away:,} | {counted(others)} | {unopened:,} |")
+
+
+def counted(codes: Iterable[str]) -> str:
+    """How many, and of which code: status 0 is no answer, 4401 a token that was checked too late."""
+    found = Counter(codes)
+    each = ", ".join(f"{number:,} × {code}" for code, number in found.most_common())
+    return f"{found.total():,} ({each})" if each else "0"
 
 
 if __name__ == "__main__":

@@ -103,13 +103,29 @@ def test_what_cannot_be_sent_is_told(host, fault, remedy, said):
     before = host.metrics("backup_offsite")
     host.script(fault)
     told = send_away(host, expect=1)
-    assert "repository elsewhere: restic backup: " in told and said in told
+    assert "repository elsewhere: restic snapshots: " in told and said in told
     assert "look at backup_offsite_repository" in told
     seen = host.metrics("backup_offsite")
     assert seen[LAST_RUN] == 0 and seen[SUCCEEDED] == before[SUCCEEDED]
     host.script(remedy)
     send_away(host)
     assert host.metrics("backup_offsite")[LAST_RUN] == 1
+
+
+def test_nothing_is_sent_behind_the_history_of_another_database(host):
+    identity = "/var/lib/barman/main/identity.json"
+    snapshots = f"{OPEN} snapshots --json"
+    before = host.script(snapshots, user="barman")
+    # As where both hosts were made anew without a restore.
+    host.script(f"""sed -i.kept 's/"systemid": *"/&1/' {identity}""")
+    try:
+        told = send_away(host, expect=1)
+    finally:
+        host.script(f"mv {identity}.kept {identity}")
+    system = host.sql("select system_identifier from pg_control_system()")
+    assert f"has the history of database {system}" in told and f"the one that runs is 1{system}" in told
+    assert host.script(snapshots, user="barman") == before
+    send_away(host)
 
 
 def lose_both_hosts(host):

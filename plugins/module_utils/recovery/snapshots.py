@@ -1,14 +1,15 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What restic can, and snapshots whose own time is not to be trusted, since retention goes by it."""
+"""What restic can, whose snapshots a repository elsewhere has, and snapshots whose own time is not to be trusted."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from .choice import parse_time
 
@@ -18,6 +19,9 @@ AHEAD = timedelta(days=1)
 BEHIND = timedelta(days=7)
 # The first that knows --retry-lock (restic's changelog for 0.16.0); Debian 12 has 0.14.
 WAITING_RESTIC = (0, 16)
+# By what the database's snapshots are found among those elsewhere, and the tag that says which database it is.
+OF_DATABASE = ("--host", "server", "--tag", "postgres")
+IDENTIFIER = "database="
 
 
 def lock_patience(version: str) -> tuple[str, ...]:
@@ -25,6 +29,24 @@ def lock_patience(version: str) -> tuple[str, ...]:
     found = re.match(r"restic (\d+)\.(\d+)", version)
     waits = found is not None and tuple(map(int, found.groups())) >= WAITING_RESTIC
     return ("--retry-lock", "5m") if waits else ()
+
+
+def other_history(listing: Iterable[Mapping[str, Any]], system: str) -> str:
+    """Why nothing may be sent elsewhere: the newest snapshot there is another database's, which a restore would miss.
+
+    ``listing`` is what restic says of the database's snapshots, ``system`` the identifier of the one that runs
+    (``pg_control_system()``), nothing where it is not known.
+    """
+    tagged = [(taken_at(one["time"]), one["id"][:8], tag) for one in listing for tag in one.get("tags") or ()]
+    newest = max((one for one in tagged if one[2].startswith(IDENTIFIER)), default=None)
+    if newest is None or not system or newest[2] == IDENTIFIER + system:
+        return ""
+    taken, snapshot, tag = newest
+    return (
+        f"repository elsewhere: has the history of database {tag.removeprefix(IDENTIFIER)} "
+        f"(newest snapshot {snapshot} of {_text(taken)}), and the one that runs is {system}; bring that one back "
+        "(docs/backups.md, Both hosts lost), or name another backup_offsite_repository for this one"
+    )
 
 
 @dataclass(frozen=True)

@@ -17,20 +17,23 @@ from typing import Any
 
 from recovery.barman import left_out
 from recovery.choice import BaseBackup
-from recovery.snapshots import taken_at
+from recovery.snapshots import IDENTIFIER, OF_DATABASE, other_history, taken_at
 
-SNAPSHOTS = ("--host", "server", "--tag", "postgres")
 Restic = Callable[..., str]
 
 
 def send_away(home: Path, backup: BaseBackup, restic: Restic) -> dict[str, Any]:
     """Restic's summary. Raises SystemExit."""
+    system = str(json.loads((home / "main" / "identity.json").read_text(encoding="utf-8"))["systemid"])
+    if refusal := other_history(json.loads(restic("snapshots", "--json", *OF_DATABASE, "--latest", "1")), system):
+        raise SystemExit(refusal)
     received = home / "offsite"
     copy_received(home / "main" / "streaming", received)
     main = home / "main"
     paths = [main / "base", main / "meta", main / "wals", main / "identity.json", home / "kept", received]
     excluded = [word for pattern in left_out(home, backup) for word in ("--exclude", pattern)]
-    said = restic("backup", "--json", *SNAPSHOTS, *excluded, *(str(path) for path in paths if path.exists()))
+    tags = (*OF_DATABASE, "--tag", IDENTIFIER + system)
+    said = restic("backup", "--json", *tags, *excluded, *(str(path) for path in paths if path.exists()))
     shutil.rmtree(received)
     return dict(json.loads(said.splitlines()[-1]))
 
@@ -97,7 +100,7 @@ def fetch(home: Path, wanted: str, restic: Restic, check: bool) -> str:
 
 
 def find_snapshot(wanted: str, restic: Restic) -> dict[str, Any]:
-    found = json.loads(restic("snapshots", "--json", *SNAPSHOTS, wanted))
+    found = json.loads(restic("snapshots", "--json", *OF_DATABASE, wanted))
     # The options do not choose among those that are named.
     if not found or "postgres" not in found[0].get("tags", []):
         raise SystemExit(f"snapshot {wanted}: the repository elsewhere has none of the database by this name")

@@ -27,8 +27,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
-from recovery.snapshots import lock_patience
-from scratch import start_scratch
+from recovery.snapshots import OF_DATABASE, lock_patience, other_history
+from scratch import ask, start_scratch
 from tables import check_tables, restore_tables
 
 FOLDER = Path("/etc/groundwork-backup")
@@ -146,10 +146,20 @@ def save(what: str, label: str) -> int:
     size = 0
     tags = ["--tag", what, *(["--tag", f"label={label}"] if label else [])]
     for arguments, environment in repositories():
+        if environment:
+            refuse_other_history(arguments, environment)
         out = restic(arguments, environment, "backup", "--json", "--host", "source", *tags, *map(str, paths))
         summary = json.loads(out.splitlines()[-1])
         size = int(summary["total_bytes_processed"])
     return size
+
+
+def refuse_other_history(arguments: list[str], environment: dict[str, str]) -> None:
+    """A database that does not answer is none that was made anew."""
+    system = ask(SOURCE["database_container"], "select system_identifier from pg_control_system()", tolerant=True)
+    listing = json.loads(restic(arguments, environment, "snapshots", "--json", *OF_DATABASE, "--latest", "1"))
+    if refusal := other_history(listing, system):
+        raise SystemExit(refusal)
 
 
 def back_up(what: str, label: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which snapshots say a time of themselves that cannot be."""
+"""Which snapshots say a time of themselves that cannot be, and which are of another database."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.snaps
     Snapshot,
     lock_patience,
     misdated,
+    other_history,
     refusal,
 )
 
@@ -52,3 +53,39 @@ def test_each_is_named_with_both_times():
 )
 def test_restic_is_asked_to_wait_for_a_lock_where_it_can(version, waits):
     assert lock_patience(version) == (("--retry-lock", "5m") if waits else ())
+
+
+def elsewhere(*databases: str) -> list[dict[str, object]]:
+    """What restic says of snapshots, one each hour: each with the tag of its database, or with none."""
+    return [
+        {
+            "id": f"{number}" * 64,
+            "time": f"2026-01-31T{12 + number}:00:00.123456789+00:00",
+            "tags": ["postgres", *([f"database={database}"] if database else [])],
+        }
+        for number, database in enumerate(databases)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("listing", "system"),
+    [
+        ([], "7422"),
+        (elsewhere("7422"), "7422"),
+        # Brought back from before another one was sent there by somebody who wanted that.
+        (elsewhere("7311", "7422"), "7422"),
+        (elsewhere(""), "7422"),
+        ([{"id": "a" * 64, "time": "2026-01-31T12:00:00Z", "tags": None}], "7422"),
+        # It does not answer, so nobody has made it anew.
+        (elsewhere("7311"), ""),
+    ],
+    ids=["nothing there", "its own", "its own is the newest", "sent by an earlier version", "no tags", "not known"],
+)
+def test_a_database_is_sent_to_where_its_own_history_is(listing, system):
+    assert other_history(listing, system) == ""
+
+
+def test_another_database_is_not_sent_behind_the_history_of_one_that_may_be_wanted():
+    told = other_history(elsewhere("7422", "", "7311")[::-1], "7422")
+    assert "has the history of database 7311 (newest snapshot 22222222 of 2026-01-31 14:00:00 UTC)" in told
+    assert "the one that runs is 7422" in told and "another backup_offsite_repository" in told
