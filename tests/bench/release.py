@@ -10,8 +10,6 @@ application is as it was.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,10 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+from conftest import kill_whole  # noqa: E402
+
 NODE = "groundwork-lab-node1"
 LOAD = "groundwork-bench-release"
 PAGE = "https://app.lab.test/"
@@ -101,16 +103,13 @@ def shared() -> bool:
 
 def kill_at_a_step(*arguments: str) -> None:
     """Start a deployment and kill it, and all that it started here, while both containers get requests."""
-    process = subprocess.Popen(
-        playbook(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    process = subprocess.Popen(playbook(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not shared():
         if process.poll() is not None:
             sys.exit("the run that was to be killed ended before it shared a request")
         time.sleep(0.2)
     time.sleep(5)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_whole(process)
 
 
 def main() -> None:

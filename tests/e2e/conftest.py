@@ -91,13 +91,7 @@ def kill_play(marker: str, seconds_more: float, name: str, *arguments: str, time
     else:
         pytest.fail(f"the run never came to {marker}:\n{''.join(lines[-60:])}")
     time.sleep(seconds_more)
-    # Ansible's workers are in sessions of their own, so there is no group to kill; nobody may go on for the dead.
-    doomed = descendants(process.pid)
-    process.kill()
-    process.wait()
-    for pid in doomed:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_whole(process)
 
 
 def documented(page: str, heading: str, host: str) -> list[str]:
@@ -106,6 +100,16 @@ def documented(page: str, heading: str, host: str) -> list[str]:
     commands = re.findall(rf"^{host}# (.+)", section, re.MULTILINE)
     assert commands, f"{page}, {heading}: no command for {host}"
     return commands
+
+
+def kill_whole(process: subprocess.Popen[Any]) -> None:
+    """Kill a run of Ansible and what would go on for it: it has no group, its workers are in sessions of their own."""
+    doomed = descendants(process.pid)
+    process.kill()
+    process.wait()
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 import testinfra
 import yaml
-from conftest import ROOT, PlayResult, descendants, playbook_command, playbook_environment, thorough
+from conftest import ROOT, PlayResult, kill_whole, playbook_command, playbook_environment, thorough
 
 PLAY = "tests/e2e/ssh_firewall.yml"
 CONTAINER = "groundwork-lab-node2"
@@ -293,12 +291,7 @@ def kill_a_run(server: testinfra.host.Host, path: str, change: dict[str, Any]) -
     command = playbook_command(PLAY, "--timeout", "3", "-e", json.dumps({**SETTINGS, **change}))
     process = subprocess.Popen(command, cwd=ROOT, env=playbook_environment(), stdout=subprocess.DEVNULL)
     wait_until(lambda: server.run(f"cat {path}").stdout.strip() != before, 60)
-    doomed = descendants(process.pid)
-    process.kill()
-    process.wait()
-    for pid in doomed:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_whole(process)
 
 
 def test_ssh_moves_to_another_port_and_back(hardened, apply, tmp_path, addresses):
