@@ -4,8 +4,8 @@ IMAGES ?= built
 export IMAGES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e dr alerts load bench evidence \
-	scan build publish deploy doctor tools
+.PHONY: help demo demo-down lab lab-down test lint unit sanity integration molecule e2e newcomer dr alerts load bench \
+	evidence scan build publish deploy doctor tools
 
 help: ## this list
 	@printf 'usage: make TARGET\n\n'
@@ -55,6 +55,9 @@ molecule-%: lab
 
 e2e: tools ## what the platform promises, against the lab (after make demo or make molecule; THOROUGH=1: hours)
 	@scripts/with-docker scripts/pytest tests/e2e --durations 40 --durations-min 10
+
+newcomer: tools ## the README's commands as they are typed, in a clean checkout; takes this machine's lab and its images away
+	@scripts/with-docker scripts/pytest tests/newcomer --capture=no
 
 dr alerts: export THOROUGH = 1
 dr: tools ## restores and faults: many seconds of the window, over the live database, a lost host, both (after make demo)

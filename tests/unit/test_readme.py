@@ -39,9 +39,11 @@ RUN_BY = {
     "playbooks/rotate_secrets.yml": "tests/e2e/test_6_rotation.py",
     "playbooks/restore.yml": "tests/e2e/test_7_backups.py",
     "make test": ".ci/run",
+    "make demo": "tests/newcomer/test_newcomer.py",
+    "make demo-down": "tests/newcomer/test_newcomer.py",
 }
-# No test runs these whole. Their parts are those of `make test`, but for the images of others.
-RUN_BY_HAND = {"make demo", "make demo-down", "make demo IMAGES=upstream"}
+# Its parts are those of `make demo`, but for the images of others.
+RUN_BY_HAND = {"make demo IMAGES=upstream"}
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="ansible-test has no checkout to clone")
 
