@@ -142,6 +142,15 @@ def test_a_fault_is_found(fault):
     assert done.returncode == 2 and fault in done.stdout, done.stdout
 
 
+@pytest.mark.parametrize(("services", "shown"), [(None, "null"), ("db", '"db"')], ids=["nothing", "a name"])
+def test_services_that_are_no_list_are_refused_first(services, shown):
+    done = preflight("prod", stack_services=services)
+    assert done.returncode == 2
+    assert f"stack_services: it is {shown}, not a list; name services" in " ".join(
+        done.stdout.replace("\\", "").split()
+    )
+
+
 def test_images_by_their_digests_have_no_fault():
     done = preflight("dev", supabase_require_digests=True, caddy_image=f"caddy{DIGEST}")
     assert "service auth: image:" in done.stdout and "caddy_image:" not in done.stdout
