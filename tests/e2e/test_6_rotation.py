@@ -21,7 +21,7 @@ ALL_TODOS = "/rest/v1/todos?select=id&limit=1"
 CLIENT = "groundwork-lab-client"
 CALLERS = "/tmp/callers.json"
 # Requests per second, and in all: most of two cores is left to what rotates.
-RATE = 80
+RATE = 60
 AT_LEAST = 100_000 if THOROUGH else 20_000
 PASSWORDS = {
     "authenticator": "authenticator_password",

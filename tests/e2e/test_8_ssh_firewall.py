@@ -190,6 +190,30 @@ def test_what_a_container_publishes_undeclared_is_reached_from_the_server_only(h
     assert client.run(f"timeout 3 bash -c '</dev/tcp/{addresses[4]}/5432'").rc != 0
 
 
+@pytest.fixture
+def metadata_service(server: testinfra.host.Host, client: testinfra.host.Host) -> Iterator[str]:
+    """The client under the address of a provider's metadata service: something to ask, and to resolve names."""
+    there = ["docker", "run", "--rm", "--cap-add", "NET_ADMIN", "--network", "container:groundwork-lab-client"]
+    there += ["--entrypoint", "ip", "groundwork-lab/server:current", "address"]
+    address = "169.254.169.254"
+    (theirs,) = [address for address in client.check_output("hostname -i").split() if ":" not in address]
+    subprocess.run([*there, "add", f"{address}/32", "dev", "lo"], check=True)
+    server.check_output(f"ip route add {address}/32 via {theirs}")
+    for port in (53, 7778):
+        client.check_output(f"nohup timeout 30 python3 -m http.server {port} >/dev/null 2>&1 &")
+    yield address
+    server.check_output(f"ip route delete {address}/32")
+    subprocess.run([*there, "delete", f"{address}/32", "dev", "lo"], check=True)
+
+
+def test_a_container_gets_names_and_no_credentials_from_the_metadata_service(hardened, server, metadata_service):
+    knock = f"timeout 3 bash -c '</dev/tcp/{metadata_service}/{{}}'"
+    inside = f"docker run --rm {IMAGE} {knock}"
+    for command in (knock.format(7778), inside.format(53)):
+        wait_until(lambda command=command: server.run(command).rc == 0, 10)
+    assert server.run(inside.format(7778)).rc == 124
+
+
 @pytest.mark.parametrize(
     "event",
     [
