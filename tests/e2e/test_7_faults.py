@@ -182,6 +182,50 @@ def test_a_full_disk_of_the_backup_host_stops_nobody_and_nothing_is_missing(node
     assert -0.001 <= report["rpo_seconds"] <= 2.5, report
 
 
+@contextmanager
+def small_disk_for_wal(node1):
+    """The database's WAL on a disk of its own with hardly any room, until what is on it moves back."""
+    wal = f"{VOLUME}/_data/pg_wal"
+    node1.check_output("docker stop supabase-db-1")
+    node1.check_output(
+        "mkdir -p /mnt/small"
+        f" && mount -t tmpfs -o size=$(($(du -sk {wal} | cut -f 1) + 40960))k,mode=0700 tmpfs /mnt/small"
+        f" && cp -a {wal}/. /mnt/small && chown --reference={wal} /mnt/small && mount --bind /mnt/small {wal}"
+    )
+    start_database(node1)
+    try:
+        yield
+    finally:
+        node1.check_output(f"docker stop supabase-db-1 && umount {wal} && find {wal} -mindepth 1 -delete")
+        node1.check_output(f"cp -a /mnt/small/. {wal} && umount /mnt/small && rmdir /mnt/small")
+        start_database(node1)
+
+
+def start_database(node1) -> None:
+    node1.check_output("docker start supabase-db-1")
+    ready = "docker exec supabase-db-1 pg_isready --host localhost --username postgres"
+    wait_until(lambda: node1.run(ready).rc == 0, "the database is ready")
+
+
+@thorough
+def test_a_full_disk_of_the_database_loses_nothing_that_was_answered(node1, node2):
+    psql = PSQL.format("supabase-db-1")
+    live(node1, "create table groundwork_backup.answered (id int)")
+    try:
+        with small_disk_for_wal(node1):
+            for number in range(1, 500):
+                if node1.run(f'{psql} "insert into groundwork_backup.answered values ({number})"').rc:
+                    break
+                node1.run(f"{psql} \"select pg_logical_emit_message(false, 'test', repeat('x', 9000000))\"")
+            said = node1.check_output("docker logs --since 2m supabase-db-1 2>&1")
+            assert "No space left on device" in said, said[-2000:]
+        # The one that was not answered may be there, too.
+        assert int(live(node1, "select count(*) from groundwork_backup.answered")) in (number - 1, number)
+        wait_until(lambda: received(node2), "the receiver has caught up", 120)
+    finally:
+        live(node1, "drop table groundwork_backup.answered")
+
+
 @thorough
 def test_after_a_slot_was_given_up_the_way_back_is_the_documented_one(node1, node2):
     before = datetime.now(timezone.utc) - timedelta(seconds=5)

@@ -92,8 +92,9 @@ def play(playbook: Path, inventory: str, variables: dict[str, Any], expect: int)
 @pytest.fixture
 def source(monkeypatch) -> ModuleType:
     """The tool of the source, with the settings that lie on a host."""
-    monkeypatch.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
-    return tool(monkeypatch, "source")
+    with monkeypatch.context() as host:
+        host.setattr(Path, "read_text", lambda *_args, **_options: json.dumps({"source": {"redis_container": "r"}}))
+        return tool(monkeypatch, "source")
 
 
 @pytest.fixture
@@ -174,24 +175,23 @@ def test_a_host_comes_back_without_what_was_never_backed_up(
 
 
 @pytest.mark.parametrize(
-    ("near", "wanted", "taken"),
+    ("near", "wanted"),
     [
-        (["config", "volumes"], ["config", "volumes", "redis"], "near"),
-        ([], ["config", "volumes", "redis"], "far"),
+        (["config", "volumes", "redis"], ["config", "volumes", "redis"]),
+        ([], ["config", "volumes", "redis"]),
         # The first snapshots of a backup host that is new, of a source that was lost before it had sent all.
-        (["redis"], ["config", "volumes", "redis"], "far"),
-        (["redis"], ["redis"], "near"),
+        (["config", "redis"], ["config", "volumes", "redis"]),
+        (["redis"], ["config", "volumes", "redis"]),
+        (["redis"], ["redis"]),
     ],
 )
-def test_where_the_backup_host_is_new_the_repository_elsewhere_has_the_snapshots(
-    monkeypatch, source, near, wanted, taken
-):
+def test_what_a_new_backup_host_lacks_comes_from_the_repository_elsewhere(monkeypatch, capsys, source, near, wanted):
     kept = {"near": near, "far": ["config", "volumes", "redis"]}
     restored = []
 
     def restic(arguments: list[str], _environment: dict[str, str], *command: str) -> str:
         if command[0] == "restore":
-            restored.append(arguments[0])
+            restored.append((command[command.index("--tag") + 1], arguments[0]))
         tag = command[command.index("--tag") + 1]
         return json.dumps([{"id": tag}] if tag in kept[arguments[0]] else [])
 
@@ -199,13 +199,39 @@ def test_where_the_backup_host_is_new_the_repository_elsewhere_has_the_snapshots
     monkeypatch.setattr(source, "repositories", lambda: [(["near"], {}), (["far"], {})])
     monkeypatch.setattr(source, "MANIFEST", type("Empty", (), {"read_text": lambda *_args, **_options: "{}"})())
     source.restore(wanted, "/")
-    assert set(restored) == {taken}
+    assert restored == [(tag, "near" if tag in near else "far") for tag in wanted]
+    assert "never backed up" not in capsys.readouterr().out
+
+
+def test_a_database_that_is_silent_is_the_one_that_spoke_last(monkeypatch, tmp_path, source):
+    snapshot = {"id": "a" * 64, "time": "2026-01-31T12:00:00Z", "tags": ["postgres", "database=7311"]}
+    monkeypatch.setitem(source.SOURCE, "database_container", "db")
+    monkeypatch.setattr(source, "IDENTIFIER_NOTE", tmp_path / "identifier")
+    monkeypatch.setattr(source, "restic", lambda *_arguments: json.dumps([snapshot]))
+
+    def refused(said: str) -> str:
+        monkeypatch.setattr(source, "ask", lambda *_arguments, **_options: said)
+        try:
+            source.refuse_other_history([], {"RESTIC_REPOSITORY": "/elsewhere"})
+        except SystemExit as refusal:
+            return str(refusal)
+        return ""
+
+    # A platform that was just made by mistake, and whose database does not come up.
+    assert "the one that runs is not known" in refused("")
+    assert refused("7311") == refused("") == ""
+    assert "the one that runs is 7422" in refused("7422")
+    assert "the one that runs is 7422" in refused("")
 
 
 @pytest.mark.parametrize("failing", [False, True])
 def test_the_receiver_runs_again_whatever_becomes_of_the_former_timeline(monkeypatch, tmp_path, server, failing):
-    (tmp_path / "main" / "streaming").mkdir(parents=True)
-    (tmp_path / "main" / "streaming" / f"{'0' * 24}.partial").touch()
+    streaming = tmp_path / "main" / "streaming"
+    streaming.mkdir(parents=True)
+    # Barman leaves the last whole one where it is.
+    left = {"0" * 23 + "1", "0" * 23 + "2.partial"}
+    for name in left:
+        (streaming / name).touch()
     done = []
 
     def barman(*arguments: str) -> str:
@@ -222,8 +248,12 @@ def test_the_receiver_runs_again_whatever_becomes_of_the_former_timeline(monkeyp
             server.begin_anew()
     else:
         server.begin_anew()
-        assert (tmp_path / "kept" / f"{'0' * 24}.partial").exists()
-    assert done == ["stop", "archive-wal", "start"]
+        assert {file.name for file in (tmp_path / "kept").iterdir()} == left and not any(streaming.iterdir())
+        # What came from elsewhere is on no list of Barman's yet.
+        (tmp_path / "main" / "fetched").touch()
+        server.begin_anew()
+        assert done[-4:] == ["stop", "rebuild-xlogdb", "archive-wal", "start"]
+    assert done[:3] == ["stop", "archive-wal", "start"]
 
 
 def snapshot_elsewhere(size: int) -> Callable[..., str]:
@@ -272,7 +302,8 @@ def test_wal_that_moves_on_while_it_is_copied_is_sent(monkeypatch, tmp_path, ser
     streaming.mkdir()
     for name in ("1", "2", "3.partial"):
         (streaming / name).write_text(name, encoding="utf-8")
-    copyfile = shutil.copyfile
+        os.utime(streaming / name, (1000, 1000))
+    copy2 = shutil.copy2
 
     def move_on_before(source: Path, target: Path) -> None:
         # Barman files the first, and PostgreSQL finishes the last and begins another one.
@@ -281,12 +312,14 @@ def test_wal_that_moves_on_while_it_is_copied_is_sent(monkeypatch, tmp_path, ser
         if source.name == "3.partial":
             source.rename(streaming / "3")
             (streaming / "4.partial").touch()
-        copyfile(source, target)
+        copy2(source, target)
 
-    monkeypatch.setattr(shutil, "copyfile", move_on_before)
+    monkeypatch.setattr(shutil, "copy2", move_on_before)
     importlib.import_module(server.send_away.__module__).copy_received(streaming, copied)
     found = {str(file.relative_to(copied)) for file in copied.rglob("*") if file.is_file()}
     assert found == {"streaming/2", "streaming/3", "kept/4.partial"}
+    # The time of a segment says until when it was received.
+    assert (copied / "streaming" / "2").stat().st_mtime == (copied / "streaming" / "3").stat().st_mtime == 1000
 
 
 def test_what_is_fetched_already_is_not_fetched_again(tmp_path, server):

@@ -59,7 +59,7 @@ def left_out(home: Path, backup: BaseBackup) -> list[str]:
     """What restic leaves out of Barman's folders, so that ``backup`` and the WAL from its begin on are in a snapshot.
 
     It says which backup is taken and not which are left, so one that begins meanwhile is none of it. WAL that comes
-    meanwhile is. Barman makes its list of the WAL anew where there is none.
+    meanwhile is. Barman's list of the WAL is made anew from what comes back.
     """
     main, first = home / "main", backup.first_segment
     patterns = [f"{main}/base/*", f"!{main}/base/{backup.id}"]
@@ -92,11 +92,12 @@ def other_database(home: Path, system: str) -> str:
 
 
 def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -> Archive:
-    """``beat_file`` holds the last beat that the database acknowledged, as seconds since 1970."""
-    seen = None
+    """``beat_file`` holds the last beat that the database acknowledged, as seconds since 1970. A host to which all came
+    from elsewhere has none: there the WAL itself says until when it was received."""
+    segments = {name: _received(file) for name, file in wal_files(home).items() if SEGMENT.match(name)}
+    seen = max(segments.values(), default=None)
     if beat_file.exists():
         seen = _moment(json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"])
-    segments = {name: _received(file) for name, file in wal_files(home).items() if SEGMENT.match(name)}
     return Archive(backups, segments, seen)
 
 

@@ -35,11 +35,11 @@ def other_history(listing: Iterable[Mapping[str, Any]], system: str) -> str:
     """Why nothing may be sent elsewhere: the newest snapshot there is another database's, which a restore would miss.
 
     ``listing`` is what restic says of the database's snapshots, ``system`` the identifier of the one that runs
-    (``pg_control_system()``), nothing where it is not known.
+    (``pg_control_system()``).
     """
     tagged = [(taken_at(one["time"]), one["id"][:8], tag) for one in listing for tag in one.get("tags") or ()]
     newest = max((one for one in tagged if one[2].startswith(IDENTIFIER)), default=None)
-    if newest is None or not system or newest[2] == IDENTIFIER + system:
+    if newest is None or newest[2] == IDENTIFIER + system:
         return ""
     taken, snapshot, tag = newest
     return (

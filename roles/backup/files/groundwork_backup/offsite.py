@@ -57,7 +57,8 @@ def copy(file: Path, target: Path) -> bool:
     place = target / ("streaming" if whole else "kept") / file.name
     try:
         if not (whole and place.exists()):
-            shutil.copyfile(file, place)
+            # With its time, which says until when it was received.
+            shutil.copy2(file, place)
     except FileNotFoundError:
         # A whole one has been filed, where restic will look; the other has been finished.
         return whole
@@ -83,15 +84,16 @@ def fetch(home: Path, wanted: str, restic: Restic, check: bool) -> str:
             f"{main}: has backups or WAL, and nothing is written over them; move them away, which keeps them "
             "(docs/backups.md, A database made anew)"
         )
-    for other in set(home.glob("arriving-*")) - {arriving}:
-        shutil.rmtree(other)
     size = int(json.loads(restic("stats", "--json", "--mode", "restore-size", snapshot["id"]))["total_size"])
-    room = shutil.disk_usage(home).free + sum(file.lstat().st_blocks * 512 for file in arriving.rglob("*"))
+    begun = [file for folder in home.glob("arriving-*") for file in folder.rglob("*")]
+    room = shutil.disk_usage(home).free + sum(file.lstat().st_blocks * 512 for file in begun)
     if room < size:
         raise SystemExit(
             f"{home}: has room for {room / 1024**3:.1f} GiB, and {said} needs {size / 1024**3:.1f} GiB; make room there"
         )
     if not check:
+        for other in set(home.glob("arriving-*")) - {arriving}:
+            shutil.rmtree(other)
         arriving.mkdir(exist_ok=True)
         give(arriving)
         restic("restore", snapshot["id"], "--target", str(arriving))

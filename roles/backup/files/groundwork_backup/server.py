@@ -13,7 +13,7 @@ usage: server make-repository             for the snapshots, with the password t
        server check-database              refuses where what is kept is of a database that ran before
        server offsite                     sends base backup and WAL to the repository elsewhere
        server fetch [--snapshot ID]       their way back, onto a new host
-       server begin-anew                  after a restore or a lost slot: receive what is written from now on
+       server begin-anew                  after a restore, a fetch or a lost slot: receive what is written from now on
        server drill [--time TIME]         restores a second here, a random one by default, and measures
 """
 
@@ -399,17 +399,20 @@ def offsite() -> None:
 
 
 def begin_anew() -> None:
-    """Keep the unfinished segment, and start at what the database writes now.
+    """Keep what Barman does not file, and start at what the database writes now.
 
-    pg_receivewal would ask for that segment's next byte, which a restored server does not have, nor one whose slot was
-    given up.
+    pg_receivewal would ask for what follows on that, which a restored server does not have, nor one whose slot was
+    given up or has moved on since. It is the unfinished segment, or the last whole one: Barman leaves one file there.
     """
     subprocess.run(["systemctl", "stop", "groundwork-wal-receiver"], check=True)
     try:
+        if (HOME / "main" / "fetched").exists():
+            # Barman's list of the WAL was not sent. Before 3.13 it never deletes what is on none.
+            barman("rebuild-xlogdb", "main")
         barman("archive-wal", "main")
         kept = HOME / "kept"
         kept.mkdir(exist_ok=True)
-        for file in (HOME / "main" / "streaming").glob("*.partial"):
+        for file in (HOME / "main" / "streaming").iterdir():
             file.replace(kept / file.name)
     finally:
         subprocess.run(["systemctl", "start", "groundwork-wal-receiver"], check=True)

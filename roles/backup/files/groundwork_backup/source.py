@@ -36,6 +36,8 @@ SETTINGS: dict[str, Any] = json.loads((FOLDER / "settings.json").read_text(encod
 SOURCE = SETTINGS["source"]
 VOLUMES = Path("/var/lib/docker/volumes")
 MANIFEST = Path("/var/lib/groundwork-backup/volumes.json")
+# Which database it was that last said so.
+IDENTIFIER_NOTE = Path("/var/lib/groundwork-backup/database-identifier")
 SCRATCH = "groundwork-restored"
 # Redis's own auto-aof-rewrite-percentage.
 REDIS_REWRITES = "100"
@@ -155,8 +157,12 @@ def save(what: str, label: str) -> int:
 
 
 def refuse_other_history(arguments: list[str], environment: dict[str, str]) -> None:
-    """A database that does not answer is none that was made anew."""
+    """A database that does not answer is the one that last did; before it ever has, it may be any."""
     system = ask(SOURCE["database_container"], "select system_identifier from pg_control_system()", tolerant=True)
+    if system:
+        IDENTIFIER_NOTE.write_text(system, encoding="utf-8")
+    else:
+        system = IDENTIFIER_NOTE.read_text(encoding="utf-8") if IDENTIFIER_NOTE.exists() else "not known"
     listing = json.loads(restic(arguments, environment, "snapshots", "--json", *OF_DATABASE, "--latest", "1"))
     if refusal := other_history(listing, system):
         raise SystemExit(refusal)
@@ -185,20 +191,21 @@ def back_up(what: str, label: str) -> None:
 def restore(tags: list[str], target: str) -> None:
     """The newest snapshot of each. To /, where the files were, Docker gets its volumes as well.
 
-    From the repository on the backup host, or where that is new and lacks the first of them, from the one elsewhere. A
-    lost host comes back without what was never backed up, but not without its configuration and keys.
+    Each from the repository on the backup host, or where that is new and lacks it, from the one elsewhere. A lost host
+    comes back without what was never backed up, but not without its configuration and keys.
     """
     listing = ["snapshots", "--json", "--host", "source", "--tag"]
+    wanted, found = [tag for tag in tags if has(tag)], {}
     for arguments, environment in repositories():
-        there = [tag for tag in tags if has(tag) and json.loads(restic(arguments, environment, *listing, tag))]
-        if tags[0] in there:
-            break
-    missing = [tag for tag in tags if has(tag) and tag not in there]
+        for tag in wanted:
+            if tag not in found and json.loads(restic(arguments, environment, *listing, tag)):
+                found[tag] = arguments, environment
+    missing = [tag for tag in wanted if tag not in found]
     if missing and (target != "/" or "config" in missing):
         raise SystemExit(f"{', '.join(missing)}: no repository has a snapshot of it")
     for tag in missing:
         print(f"{tag}: was never backed up, so nothing of it comes back")
-    for tag in there:
+    for tag, (arguments, environment) in sorted(found.items(), key=lambda one: wanted.index(one[0])):
         restic(arguments, environment, "restore", "latest", "--host", "source", "--tag", tag, "--target", target)
         if tag == "config" and target == "/":
             for name, labels in json.loads(MANIFEST.read_text(encoding="utf-8")).items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -178,7 +179,10 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     assert set(files) == {segment(3), segment(4), "00000002.history"}
     assert files[segment(3)].suffix == "" and files[segment(4)].suffix == ".partial"
     beat = tmp_path / "beat.json"
-    assert read_archive(tmp_path, (), beat).seen is None
+    os.utime(tmp_path / "main/wals/0000000100000000" / segment(3), (NOON.timestamp() - 60,) * 2)
+    os.utime(tmp_path / "main/streaming" / f"{segment(4)}.partial", (NOON.timestamp() - 30,) * 2)
+    # A host to which all came from elsewhere has no beat.
+    assert read_archive(tmp_path, (), beat).seen == NOON - timedelta(seconds=30)
     beat.write_text(json.dumps({"beat": 1, "acknowledged": NOON.timestamp()}), encoding="utf-8")
     archive = read_archive(tmp_path, (), beat)
     assert archive.seen == NOON and archive.segments.keys() == {segment(3), segment(4)}

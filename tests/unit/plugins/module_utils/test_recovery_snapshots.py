@@ -76,10 +76,8 @@ def elsewhere(*databases: str) -> list[dict[str, object]]:
         (elsewhere("7311", "7422"), "7422"),
         (elsewhere(""), "7422"),
         ([{"id": "a" * 64, "time": "2026-01-31T12:00:00Z", "tags": None}], "7422"),
-        # It does not answer, so nobody has made it anew.
-        (elsewhere("7311"), ""),
     ],
-    ids=["nothing there", "its own", "its own is the newest", "sent by an earlier version", "no tags", "not known"],
+    ids=["nothing there", "its own", "its own is the newest", "sent by an earlier version", "no tags"],
 )
 def test_a_database_is_sent_to_where_its_own_history_is(listing, system):
     assert other_history(listing, system) == ""
