@@ -35,6 +35,10 @@ def received(node2) -> bool:
     return seen["groundwork_backup_wal_receiver_up"] == 1 and seen["groundwork_backup_wal_lag_seconds"] < 12
 
 
+def beats(node1) -> bool:
+    return time.time() - float(live(node1, BEATS)) < 2
+
+
 def verified(node2) -> dict[str, float]:
     seen = metrics(node2)
     return {what: seen[f'groundwork_backup_verify_success{{what="{what}"}}'] for what in KINDS}
@@ -221,14 +225,16 @@ def test_a_full_disk_of_the_database_loses_nothing_that_was_answered(node1, node
             assert "No space left on device" in said, said[-2000:]
         # The one that was not answered may be there, too.
         assert int(live(node1, "select count(*) from groundwork_backup.answered")) in (number - 1, number)
-        wait_until(lambda: received(node2), "the receiver has caught up", 120)
+        wait_until(lambda: received(node2) and beats(node1), "the receiver has caught up", 120)
     finally:
         live(node1, "drop table groundwork_backup.answered")
 
 
 @thorough
 def test_after_a_slot_was_given_up_the_way_back_is_the_documented_one(node1, node2):
-    before = datetime.now(timezone.utc) - timedelta(seconds=5)
+    wait_until(lambda: beats(node1), "there are beats")
+    before = datetime.now(timezone.utc)
+    time.sleep(3)
     keep = live(node1, "show max_slot_wal_keep_size")
     node2.check_output(f"systemctl stop {RECEIVER}")
     live(node1, "alter system set max_slot_wal_keep_size = '16MB'")
