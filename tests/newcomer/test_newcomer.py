@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TO_SEE_IT = re.compile(r"^See it on your own machine.*?```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TO_SEE_IT = re.compile(r"See it on your own machine.*?```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What it prints may be followed by what it is for.
 PRINTED = re.compile(r"^  ((?:curl|ssh|docker|\.venv/bin/\S+) .+?)(?: {3,}.*)?$", re.MULTILINE)
 RECAP = re.compile(r"changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
