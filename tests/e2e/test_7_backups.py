@@ -284,6 +284,9 @@ def test_a_lost_host_comes_back_in_one_command(number, backed_up, play, node1, n
     refused = " ".join(play("site.yml", "--tags", "backup", expect=2).output.split())
     assert "node1: has no platform, and node2 has" in refused and "-e host=lost" in refused
 
+    refused = play("playbooks/restore.yml", "-e", "host=lost", "-e", "target_time=2001-01-01T00:00:00Z", expect=2)
+    assert "the end of the oldest backup" in refused.output and refused.changed == 0
+
     began = time.monotonic()
     play("playbooks/restore.yml", "-e", "host=lost", "-e", synchronous)
     assert served() == "200"
