@@ -78,10 +78,12 @@ def sides(servers):
     """An empty database on each, which go with all that the move has made on the servers."""
     roles = [server.roles() for server in servers]
     yield tuple(server.create_database("move") for server in servers)
-    for server, before in zip(servers, roles, strict=True):
+    # The one that receives would keep the other's from being dropped.
+    for server in servers:
         with server.connect(dbname="move") as connection:
             if connection.execute("select to_regnamespace('groundwork_move')").fetchone()[0]:
                 connection.execute("call groundwork_move.finish()")
+    for server, before in zip(servers, roles, strict=True):
         server.drop_database("move")
         server.drop_roles(server.roles() - before)
 
