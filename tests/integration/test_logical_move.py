@@ -78,10 +78,12 @@ def sides(servers):
     """An empty database on each, which go with all that the move has made on the servers."""
     roles = [server.roles() for server in servers]
     yield tuple(server.create_database("move") for server in servers)
-    for server, before in zip(servers, roles, strict=True):
+    # The one that receives would keep the other's from being dropped.
+    for server in servers:
         with server.connect(dbname="move") as connection:
             if connection.execute("select to_regnamespace('groundwork_move')").fetchone()[0]:
                 connection.execute("call groundwork_move.finish()")
+    for server, before in zip(servers, roles, strict=True):
         server.drop_database("move")
         server.drop_roles(server.roles() - before)
 
@@ -222,29 +224,127 @@ def check_that_nothing_stays(side, password):
     assert side.query(left, user="supabase_admin") == []
 
 
+@contextmanager
+def without(side, routine):
+    """As if it had failed: one of the move's routines is away."""
+    side.query(f"alter routine groundwork_move.{routine} rename to away", user="supabase_admin")
+    yield
+    side.query(f"alter routine groundwork_move.away rename to {routine}", user="supabase_admin")
+
+
+def check_shut(*sides):
+    for side in sides:
+        with pytest.raises(psycopg.OperationalError, match="too many connections"):
+            side.query("select")
+
+
+def printed(said, outcome):
+    """The line to go on with, of a switch that has stopped."""
+    return re.search(rf"^{outcome}, [^:]*: (.*)$", said, re.MULTILINE)[1]
+
+
+def check_that_both_are_level(shell, name, sides):
+    shell(f"{name} $sql <<< 'call groundwork_move.level()'")
+    assert contents(sides[0]) == contents(sides[1])
+
+
+def ways(sides):
+    """What is typed for the switch in either direction, and the two sides with their names: from, to."""
+    there, back = ("old", sides[0]), ("new", sides[1])
+    return (blocks("Switch")[1], there, back), (blocks("Go back")[0], back, there)
+
+
 def test_a_switch_that_finds_a_difference_moves_nothing(shell, sides):
     old, new = sides
     fill(old)
     begin(shell, new)
-    new.query("insert into billing.totals values (2, 0)")
-    switch, hand_over = blocks("Switch")[1], re.search(r"`(hand_over old new .*?)`", GUIDE)[1]
-    assert "billing.totals 2" in shell(switch, fails=True)
-    with pytest.raises(psycopg.OperationalError, match="too many connections"):
-        old.query("select")
-    shell(re.search(r"`(for side in old new; do .*?open.*?done)`", GUIDE)[1])
-    old.query("update billing.totals set orders = orders + 1 where id = 1")
-    new.query("delete from billing.totals where id = 2")
+    opened = re.search(r"Only until the first switch .*?`(new .*?)`", GUIDE, re.DOTALL)[1]
+    for switch, (giver, giving), (_taker, taking) in ways(sides):
+        taking.query("insert into billing.totals values (2, 0)", user="supabase_admin")
+        said = shell(switch, fails=True)
+        assert "billing.totals 2" in said
+        check_shut(old, new)
+        shell(printed(said, "NOTHING HAS MOVED"))
+        check_shut(taking)
+        assert "this side is open" in shell(switch.replace("switch", "hand_over"), fails=True)
+        giving.query("update billing.totals set orders = orders + 1 where id = 1")
+        taking.query("delete from billing.totals where id = 2", user="supabase_admin")
+        check_that_both_are_level(shell, giver, sides)
+        if taking is new:
+            shell(opened)
+            new.query("select")
+        shell(switch)
+        check_shut(giving)
+        taking.query("update billing.totals set orders = orders + 1 where id = 1")
 
-    shell("hand_over() { false; }\n" + switch, fails=True)
-    shell(hand_over)
-    new.query("insert into billing.totals values (3, 0)")
-    shell("new $sql <<< 'call groundwork_move.level()'")
-    assert contents(old) == contents(new)
-    # Once more than needed it does not bring anything a second time.
-    new.query("insert into billing.totals values (4, 0)")
-    assert "already exists" in shell(hand_over, fails=True)
-    shell("new $sql <<< 'call groundwork_move.level()'")
-    assert contents(old) == contents(new)
+
+def test_a_switch_that_stops_before_it_has_compared_moves_nothing(shell, sides):
+    old, new = sides
+    fill(old)
+    begin(shell, new)
+    for routine in ("close", "level", "rows", "sequences"):
+        for switch, (giver, giving), (taker, taking) in ways(sides):
+            with without(old, routine), without(new, routine):
+                said = shell(switch, fails=True)
+            assert f"groundwork_move.{routine}" in said
+            if routine == "rows":
+                assert all(f"{name} failed: select groundwork_move.rows()" in said for name in (giver, taker)), said
+            if routine != "close":
+                check_shut(old, new)
+            shell(printed(said, "NOTHING HAS MOVED"))
+            giving.query("update billing.totals set orders = orders + 1")
+            check_that_both_are_level(shell, giver, sides)
+            # Between what moves nothing and what takes over, it prints neither: the same command goes on.
+            with without(giving, "is_shut"):
+                said = shell(switch, fails=True)
+            assert "NOTHING HAS MOVED" not in said and "NOT HANDED OVER" not in said
+            check_shut(old, new)
+            shell(switch)
+            check_shut(giving)
+            taking.query("update billing.totals set orders = orders + 1")
+
+
+def test_a_copy_that_could_not_look_at_the_columns_does_not_begin(shell, sides):
+    old, new = sides
+    fill(old)
+    publish, _roles, schema, copy = blocks("Begin")
+    shell(publish)
+    shell(schema)
+    with without(old, "columns"), without(new, "columns"):
+        said = shell(copy, fails=True)
+    assert "old failed: select groundwork_move.columns()" in said and "new failed: " in said
+    assert new.query("select * from groundwork_move.subscription", user="supabase_admin") == []
+    shell(re.search(r"Where it stops, nothing has been copied.*?`(new .*?)`", GUIDE)[1])
+    shell(copy)
+    wait_for_copy(new)
+
+
+def test_a_hand_over_that_stops_goes_on_in_its_direction(shell, sides):
+    old, new = sides
+    fill(old)
+    begin(shell, new)
+    row = 2
+    # Nothing is taken yet; all but the door is; and the side that gave does not receive yet.
+    for routine in ("take", "open", "receive"):
+        for switch, (giver, giving), (taker, taking) in ways(sides):
+            with without(giving if routine == "receive" else taking, routine):
+                said = shell(switch, fails=True)
+                check_shut(giving)
+                assert printed(shell(printed(said, "NOT HANDED OVER"), fails=True), "NOT HANDED OVER")
+            if routine != "take":
+                again = shell(switch, fails=True)
+                assert "there is no subscription" in again and "NOTHING HAS MOVED" not in again
+            if routine == "receive":
+                taking.query("insert into billing.totals values (%s, 0)", [row])
+                assert "this side is open" in shell(f"hand_over {taker} {giver}", fails=True)
+            # Once more than needed it does not bring anything a second time.
+            for _time in range(2):
+                assert shell(printed(said, "NOT HANDED OVER")) == ""
+                row += 1
+                taking.query("insert into billing.totals values (%s, 0)", [row])
+                check_that_both_are_level(shell, taker, sides)
+            check_shut(giving)
+            row += 1
 
 
 def test_who_is_away_too_long_begins_anew(shell, sides):

@@ -142,8 +142,10 @@ $$;
 
 create or replace procedure groundwork_move.ready() language plpgsql as $$
 begin
-  if not exists (select from groundwork_move.subscription where enabled) then
-    raise exception 'there is no subscription groundwork_move here that is at work';
+  if not exists (select from groundwork_move.subscription) then
+    raise exception 'there is no subscription groundwork_move here';
+  elsif not (select enabled from groundwork_move.subscription) then
+    raise exception 'subscription groundwork_move is disabled';
   elsif exists (select from groundwork_move.uncopied) then
     raise exception 'not copied yet: %', (select string_agg("table"::text, ', ') from groundwork_move.uncopied);
   end if;
@@ -175,6 +177,15 @@ $$;
 create or replace procedure groundwork_move.open() language plpgsql as $$
 begin
   execute format('alter database %I connection limit -1', current_database());
+end
+$$;
+
+-- Before the other side takes over. What is written to an open one, the other one may not have yet, and would never get.
+create or replace procedure groundwork_move.is_shut() language plpgsql as $$
+begin
+  if (select datconnlimit from pg_database where datname = current_database()) <> 0 then
+    raise exception 'this side is open and may have what the other one has not; nothing was handed over: use switch';
+  end if;
 end
 $$;
 
@@ -270,6 +281,17 @@ begin
     perform pg_create_logical_replication_slot('groundwork_move', 'pgoutput');
   end if;
   call groundwork_move.open();
+end
+$$;
+
+-- From the side that took over. Repeated, it brings nothing a second time.
+create or replace procedure groundwork_move.receive(connection text) language plpgsql as $$
+begin
+  call groundwork_move.release();
+  if not exists (select from groundwork_move.subscription) then
+    execute format('create subscription groundwork_move connection %L publication groundwork_move '
+      'with (create_slot = false, copy_data = false)', connection);
+  end if;
 end
 $$;
 
