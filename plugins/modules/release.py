@@ -345,7 +345,8 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     else:
         # In a dry run secrets may be missing: the same run would have made them.
         Faults.raise_all(compose.find_missing_secrets(unit, host.secrets))
-        with host.folder.lock(host.timeout):
+        # Another run may just be bringing traffic over.
+        with host.folder.lock(host.timeout + sum(traffic.longest for traffic in unit.traffic.values())):
             plan = plan_of(module, host, unit)
             outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
     names = sorted({*plan.before, *plan.after})
@@ -389,14 +390,15 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
         hosts = [deployer(module, unit, module.log) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
         taken_back = [] if release else [host.folder.history().activations[-1].deployment for host in hosts]
+        changed = any(target != current for _host, target, current in targets)
         if not module.check_mode:
             # An image that is not to be had stops this before the first unit has gone back.
             for host, target, _current in targets:
                 host.fetch(target)
-            for host, target, _current in targets:
-                host.roll_back(target)
+            outcomes = [host.roll_back(target) for host, target, _current in targets]
+            changed = any(outcome.changed for outcome in outcomes)
     return {
-        "changed": any(target != current for _host, target, current in targets),
+        "changed": changed,
         "diff": [
             difference(host.folder.unit, f"{current}\n", f"{target}\n")
             for host, target, current in targets

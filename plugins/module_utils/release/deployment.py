@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container, DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import (
@@ -23,7 +23,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.folder
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.live import declared_in
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.shifting import Shift
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.switching import Complaint, Switch, last_line
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import Traffic, trial_of
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import Traffic, trial_of, tried_by
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask, secret_names
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import seal
@@ -175,10 +175,13 @@ class Deployer:
         history, current = self.folder.history(), self.folder.current()
         services = self.folder.manifest(target).document["services"]
         self.shift.settle(services, {})
-        if target == current:
+        # After a run that was killed the current release may not be what runs.
+        if target == current and not self._not_as_released(target, self.engine.containers(self.folder.unit)):
             return Outcome(False, current, history.previous())
-        self._switch(self.folder.unit, target, current)
-        self.shift.settle(services, {})
+        try:
+            self._switch(self.folder.unit, target, current)
+        finally:
+            self.shift.settle(services, {})
         back = history.taken_back_to(target)
         if not back.activations or back.activations[-1].release != target:
             now = utc_now()
@@ -233,6 +236,7 @@ class Deployer:
             complaint = self.engine.up(project, path, self.timeout)
             if complaint is not None:
                 return self._symptoms(project, Complaint(f"it did not become healthy: {last_line(complaint)}"))
+            self._refuse_unjudged(project, shifted)
             reason = self.shift.forward(shifted) if shifted else ""
             carries = bool(shifted) and not reason
             return self._symptoms(project, Complaint(reason, frozenset(map(trial_of, shifted)))) if reason else ""
@@ -242,6 +246,20 @@ class Deployer:
             if not carries:
                 self.shift.end(shifted, shifted)
             os.unlink(path)
+
+    def _refuse_unjudged(self, project: str, shifted: Mapping[str, Traffic]) -> None:
+        """Without a health check a container counts as well when it has started, and would get requests before it
+        listens."""
+        trials = [each for each in self.engine.containers(project) if tried_by(each.service) in shifted]
+        Faults.raise_all(
+            Fault(
+                f"service {tried_by(each.service)}: traffic",
+                "neither the service nor its image has a health check, so nobody knows when it takes requests",
+                "give it a healthcheck, or leave traffic out",
+            )
+            for each in trials
+            if not each.health
+        )
 
     def _switch(self, unit: str, release: str, current: str | None, rewritten: Collection[str] = ()) -> None:
         if not self.folder.manifest(release).document["services"]:

@@ -44,6 +44,10 @@ def read_answers(log: str, hosts: Collection[str]) -> Answers:
     return found
 
 
+class EdgeSilent(GroundworkError):
+    """The edge runs, and did not say just now what runs at its upstreams: on a full machine it may take too long."""
+
+
 class Edge:
     """folder: where the shares lie, one file for each service. It is the edge's by being mounted there."""
 
@@ -71,13 +75,16 @@ class Edge:
         replace_file(self.folder / service, threshold(share), 0o444)
 
     def running(self) -> dict[str, int]:
-        """Requests and websockets that run at each upstream, by its host's name. Raises where the edge cannot tell."""
+        """Requests and websockets that run at each upstream, by its host's name.
+
+        Raises GroundworkError where there is no edge, EdgeSilent where it does not tell.
+        """
         code, output = self.engine.execute(self.container(), UPSTREAMS, "LANG=C", 5)
         try:
             found = [(entry["address"].rpartition(":")[0], int(entry["num_requests"])) for entry in json.loads(output)]
         except (ValueError, KeyError) as error:
             cause = f"it does not say what runs at its upstreams (ended with {code}): {output.strip()[-200:]}"
-            raise GroundworkError("the edge", cause, "deploy the edge, then run again") from error
+            raise EdgeSilent("the edge", cause, "deploy the edge, then run again") from error
         totals: dict[str, int] = {}
         for host, number in found:
             totals[host] = totals.get(host, 0) + number

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container, DockerEngine
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.edge import Answers, Edge
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.edge import Answers, Edge, EdgeSilent
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import (
     KEYS,
     Progress,
@@ -31,6 +31,8 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffi
 
 # Seconds between two looks at the figures, besides the second or two that the engine takes to tell the memory.
 PAUSE = 1.0
+# Looks in a row that the edge may fail to answer: so long a machine may be full, and nothing is known of the release.
+SILENT_LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,25 @@ class Shift:
             trying = {service for service, container in trials.items() if container.serves}
             serving = {container.service for container in self.engine.containers(self.unit) if container.serves}
             if carries(asked & set(services), trying, serving):
-                self.say("new containers of an interrupted run keep the traffic until others serve")
+                self.say("new containers of an interrupted run have the traffic until others serve")
+                # All of it: their own containers are replaced in place, and whoever came to these would have to wait.
+                for service in sorted(asked & trying):
+                    self.edge.give(service, 100)
                 return True, True
         if asked or trials:
-            self.end(asked, limits)
+            # A run that was killed may have taken the share already, and what runs there has not ended.
+            self.end(asked | self._shared(trials), limits)
         return bool(asked or trials), False
+
+    def _shared(self, services: Collection[str]) -> set[str]:
+        """Those to whose trial the edge may send requests."""
+        try:
+            known = self.edge.running() if services else {}
+        except EdgeSilent:
+            return set(services)
+        except GroundworkError:
+            return set()
+        return {service for service in services if trial_of(service) in known}
 
     def end(self, services: Collection[str], limits: Mapping[str, Traffic]) -> None:
         """Give all traffic back to the unit's own containers and end the trial, when what runs there has ended."""
@@ -130,13 +146,19 @@ class Shift:
         """Bring all the traffic to the trial; why not, where it was worse than what serves. Who calls ends it then."""
         # Others were only to become healthy. A worker that runs twice for as long as this takes does its work twice.
         self.engine.remove_containers(self.trial, but=[trial_of(service) for service in limits])
-        began = time.time()
+        began, silent = time.time(), 0
         judged = [Judged(service, traffic, began) for service, traffic in limits.items()]
         for each in judged:
             self._give(each)
         while not all(each.finished for each in judged):
             time.sleep(PAUSE)
-            look = self._look(limits, began)
+            try:
+                look, silent = self._look(limits, began), 0
+            except EdgeSilent:
+                silent += 1
+                if silent > SILENT_LOOKS:
+                    raise
+                continue
             began = look.at
             for each in judged:
                 reason = self._act(each, look)
@@ -153,6 +175,9 @@ class Shift:
             time.sleep(PAUSE)
             try:
                 running = self.edge.running()
+            except EdgeSilent:
+                # Nobody knows, so they get all of their time.
+                running = {host: 1 for host in hosts}
             except GroundworkError:
                 # Without an edge that passes them on there are none.
                 return

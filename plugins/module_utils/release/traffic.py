@@ -50,6 +50,11 @@ class Traffic:
     def shares(self) -> tuple[int, ...]:
         return (*self.steps, 100)
 
+    @property
+    def longest(self) -> int:
+        """Seconds that all steps and both ways of the requests take at most."""
+        return len(self.shares) * self.dwell * PATIENCE + 2 * self.drain
+
 
 def traffic_of(service: str, spec: Any) -> Traffic:
     """A service's key ``traffic``. Raises all faults of its shape together."""

@@ -35,7 +35,7 @@ def document(**fingerprints):
 
 
 def container(service, fingerprint, *mounts, state="running"):
-    return Container(service, service, state, "", 0, "", "", fingerprint, "", frozenset(mounts))
+    return Container(service, service, state, "healthy", 0, "", "", fingerprint, "", frozenset(mounts))
 
 
 def steps(wanted, running, pending=("envoy",)):
@@ -88,6 +88,12 @@ class Engine:
         self.reads = []
         self.failing = set()
         self.shares = []
+        # The share of the trial of "web" whenever services are brought up while there is one.
+        self.shares_of_replacements = []
+        # Which of its questions the edge does not answer, and which containers were ended in peace.
+        self.questions = itertools.count()
+        self.silent = range(0)
+        self.stopped = []
 
     def available(self):
         return True
@@ -103,6 +109,9 @@ class Engine:
 
     def up(self, project, compose_file, timeout, services=(), keep_others=False):
         doc = yaml.safe_load(Path(compose_file).read_text())["services"]
+        share = self.folder.path.parent / "traffic" / "web"
+        if project == "supabase" and ("supabase-trial", "web-trial") in self.running and share.exists():
+            self.shares_of_replacements.append(share.read_text())
         for name in sorted(services or doc):
             mounts = [mount["source"] for mount in doc[name].get("volumes", [])]
             one = container(name, doc[name]["labels"][compose.FINGERPRINT], *mounts)
@@ -131,9 +140,12 @@ class Engine:
 
     def stop(self, containers):
         assert self.containers(self.folder.unit), "nothing else serves"
+        self.stopped += containers
 
     def execute(self, name, command, variable, timeout):
         if name == "edge":
+            if next(self.questions) in self.silent:
+                return 124, ""
             return 0, json.dumps([{"address": f"{host}:80", "num_requests": 0} for host in ("web", "web-trial")])
         text = self.look(self.running[self.folder.unit, name])
         return (1, f"rejected {text}") if text == "bad" else (0, "")
@@ -303,7 +315,9 @@ def test_what_is_not_taken_over_is_taken_back(make, monkeypatch):
     before = state(host)
     with pytest.raises(GroundworkError) as error:
         deploy(host, unit("bad", "rest", "new"))
-    assert "accepted ended with 1\n    rejected bad\nenvoy: running\n    log of envoy\n" in str(error.value)
+    assert "accepted ended with 1\n    rejected bad\nenvoy: running, health check healthy\n    log of envoy\n" in str(
+        error.value
+    )
     assert "serves again" in str(error.value)
     assert state(host) == before
     assert not deploy(host, BEFORE).changed
@@ -318,7 +332,7 @@ def test_traffic_comes_step_by_step_and_goes_back_when_it_is_worse(make):
     with pytest.raises(GroundworkError) as error:
         deploy(host, after)
     assert "service web: more requests fail than before: 100.0 % instead of 0.0 % (at 10 %" in str(error.value)
-    assert "web-trial: running\n    log of web-trial" in str(error.value)
+    assert "web-trial: running, health check healthy\n    log of web-trial" in str(error.value)
     assert "serves on, untouched" in str(error.value)
     assert state(host) == was and host.engine.shares == ["1999"]
 
@@ -330,16 +344,18 @@ def test_traffic_comes_step_by_step_and_goes_back_when_it_is_worse(make):
 
 def test_a_trial_that_serves_stays_until_its_service_does(make):
     before, after = AFTER["traffic"]
-    for asked in (after, before, unit("one", "rest")):
+    for asked, share in itertools.product((after, before, unit("one", "rest")), (10, 100)):
         host = make()
         deploy(host, before)
-        # Killed while the own container was replaced.
-        host.shift.edge.give("web", 100)
+        # Killed while the own container was replaced, or at a step, and the own container has ended since.
+        host.shift.edge.give("web", share)
         own = host.engine.running.pop(("supabase", "web"))
         host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(own, service="web-trial")
+        host.engine.shares_of_replacements.clear()
         deploy(host, asked)
         assert state(host)[0] == set(asked.services)
         assert host.engine.shares == [], "what serves alone is not judged again"
+        assert set(host.engine.shares_of_replacements) <= {"g"}, "who came to the own container would have to wait"
 
 
 def test_what_a_killed_run_left_serving_is_replaced_step_by_step_too(make):
@@ -357,6 +373,72 @@ def test_what_a_killed_run_left_serving_is_replaced_step_by_step_too(make):
     assert deploy(host, before).changed
     assert host.engine.shares == ["1999", "1999", "8000", "g"]
     assert state(host)[0] == set(before.services)
+
+
+def test_an_edge_that_is_slow_to_answer_condemns_no_release(make):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    # The first question is whether it shares the service's requests at all.
+    host.engine.silent = range(1, 1 + shifting.SILENT_LOOKS)
+    assert deploy(host, after).changed
+    was = state(host)
+    host.engine.questions, host.engine.silent = itertools.count(), range(1, 10**6)
+    with pytest.raises(GroundworkError, match="the edge: it does not say what runs at its upstreams"):
+        deploy(host, before)
+    host.engine.silent = range(0)
+    assert not deploy(host, after).changed
+    assert state(host) == was
+
+
+def test_what_runs_at_a_trial_ends_in_peace_though_a_killed_run_took_its_requests_away(make):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    own = host.engine.running["supabase", "web"]
+    host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(own, service="web-trial", name="web-trial")
+    host.shift.edge.give("web", 0)
+    host.engine.stopped.clear()
+    assert deploy(host, before).changed
+    assert host.engine.stopped == ["web-trial"]
+    assert state(host)[0] == set(before.services)
+
+
+def test_traffic_needs_a_health_check(make, monkeypatch):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    was = state(host)
+    up = host.engine.up
+
+    def blind(project, *more):
+        complaint = up(project, *more)
+        for key, one in host.engine.running.items():
+            host.engine.running[key] = dataclasses.replace(one, health="")
+        return complaint
+
+    monkeypatch.setattr(host.engine, "up", blind)
+    with pytest.raises(
+        GroundworkError, match="service web: traffic: neither the service nor its image has a health check"
+    ):
+        deploy(host, after)
+    assert host.engine.shares == []
+    monkeypatch.undo()
+    assert state(host) == was
+
+
+def test_a_rollback_to_the_current_release_repairs_what_a_killed_run_left(make):
+    host = make()
+    before, after = AFTER["traffic"]
+    deploy(host, before)
+    was, current = state(host), host.folder.current()
+    history = (host.folder.path / "history.json").read_text()
+    deploy(host, after)
+    # Killed before it wrote that down.
+    (host.folder.path / "history.json").write_text(history)
+    assert host.roll_back(current).changed
+    assert state(host) == was
+    assert not host.roll_back(current).changed
 
 
 def test_traffic_needs_an_edge_that_shares_it(make, monkeypatch):
