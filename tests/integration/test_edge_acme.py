@@ -11,6 +11,7 @@ import pytest
 from acme_authority import KEY_ID, MAC_KEY, running_authority
 from constant_requests import constant_requests
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from edge_server import own_network, running_edge, wait_until
 
 APP = {"domain": "app.lab.test", "upstream": "UPSTREAM"}
@@ -87,8 +88,17 @@ def test_an_authority_that_is_away_costs_nothing_while_the_certificate_lasts(edg
     wait_for_another(edge, first, 90)
 
 
+def stored(edge) -> tuple[str, str]:
+    """A certificate and its key, read again where it was just renewed in between."""
+    while True:
+        certificate, key = (edge.inside("cat", f"{STORE}/app.lab.test/app.lab.test.{end}") for end in ("crt", "key"))
+        private = serialization.load_pem_private_key(key.encode(), None)
+        if private.public_key() == x509.load_pem_x509_certificate(certificate.encode()).public_key():
+            return certificate, key
+
+
 def test_a_revoked_certificate_is_replaced_with_another_key(edge, authority):
-    certificate, key = (edge.inside("cat", f"{STORE}/app.lab.test/app.lab.test.{end}") for end in ("crt", "key"))
+    certificate, key = stored(edge)
     revoked = x509.load_pem_x509_certificate(certificate.encode())
     authority.revoke(certificate, key)
     assert authority.status(revoked.serial_number) == "Revoked"
