@@ -205,7 +205,8 @@ def restore(tags: list[str], target: str) -> None:
         raise SystemExit(f"{', '.join(missing)}: no repository has a snapshot of it")
     for tag in missing:
         print(f"{tag}: was never backed up, so nothing of it comes back")
-    for tag, (arguments, environment) in sorted(found.items(), key=lambda one: wanted.index(one[0])):
+    for tag in filter(found.get, wanted):
+        arguments, environment = found[tag]
         restic(arguments, environment, "restore", "latest", "--host", "source", "--tag", tag, "--target", target)
         if tag == "config" and target == "/":
             for name, labels in json.loads(MANIFEST.read_text(encoding="utf-8")).items():
