@@ -1,16 +1,18 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render the templates of a release on the controller, all in one task, and hand the texts to the module."""
+"""Render a release's templates on the controller, all in one task, and tell the module the texts and who runs it."""
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.release import __version__
+from ansible_collections.groundwork.supabase.plugins.plugin_utils.person import person
 
 # Before ansible-core 2.19 a rendered text that looks like JSON came back as data; since then this option does nothing.
 LOOKUP_OPTIONS = {"convert_data": False} if tuple(map(int, __version__.split(".")[:2])) < (2, 19) else {}
@@ -22,7 +24,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        args = dict(self._task.args)
+        args = {"by": f"{person(variables)}@{platform.node()}", **self._task.args}
         template = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         services = {}
         for service, entry in (args.get("services") or {}).items():

@@ -42,7 +42,6 @@ author:
 """
 
 import atexit
-import getpass
 import os
 import platform
 import time
@@ -60,6 +59,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.run.notificati
     ended,
     is_slack,
 )
+from ansible_collections.groundwork.supabase.plugins.plugin_utils.person import person
 from ansible_collections.groundwork.supabase.plugins.plugin_utils.run_callback import RunCallback
 
 
@@ -116,16 +116,8 @@ def _start(name: str, playbook: Any) -> Start:
         run=str(uuid.uuid4()),
         playbook=name,
         inventory=str(extra.get("awx_inventory_name") or ", ".join(sources)),
-        user=str(extra.get("awx_user_name") or _user()),
+        user=person(extra),
         controller=platform.node(),
         limit=context.CLIARGS.get("subset") or "",
         tags=[] if tags == ["all"] else tags,
     )
-
-
-def _user() -> str:
-    """GitHub names the person, sudo as well; a container may have a user without a name."""
-    try:
-        return os.environ.get("GITHUB_ACTOR") or os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

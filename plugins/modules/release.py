@@ -51,6 +51,11 @@ options:
       - V(present) deploys the services.
       - V(rolled_back) makes the release current that served before, or the one named by O(release). A release whose
         secrets have other values by now is refused, since it would bring keys back that were dropped.
+      - Where the newest deployment of a unit failed, was killed or is under way, V(rolled_back) without O(release)
+        stays with the release that serves, and repairs what a killed run left. A run that is still judging new
+        containers takes them back at once.
+      - A rollback starts the services beside the running ones whose requests the edge shares (C(shift) of a site, see
+        role P(groundwork.supabase.caddy#role)), and gives them all requests as soon as they are healthy.
     type: str
     choices: [present, rolled_back]
     default: present
@@ -153,7 +158,8 @@ options:
     default: []
   deployment:
     description:
-      - Identifier of the run, the same for every unit that it deploys. A rollback without a name goes by it.
+      - Identifier of the run, the same for every unit that it deploys, or tries to. A rollback without a name goes by
+        it.
         Identifiers sort by time.
       - With O(state=rolled_back), the newest run that migrated the database, see M(groundwork.supabase.migration). One
         that is newer than what any unit has is the newest deployment, and no unit is taken back.
@@ -166,6 +172,20 @@ options:
   release:
     description: Name of the release to go back to, with O(state=rolled_back).
     type: str
+  planned:
+    description:
+      - RV(deployment) that a rollback in check mode returned. When another one is the newest by now, the task fails
+        before it changes anything.
+    type: str
+    default: ""
+  by:
+    description:
+      - Who runs it. The collection's action plugin fills it in, from AWX, GitHub or the login on the controller.
+      - It is named to whoever meets the unit being deployed, and stands in C(deployments.jsonl) below O(root), which
+        says of all deployments and rollbacks when they began and how they ended. M(groundwork.supabase.release_info)
+        reads it.
+    type: str
+    default: ""
 seealso:
   - module: groundwork.supabase.release_info
   - module: groundwork.supabase.secret
@@ -225,7 +245,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 deployment:
-  description: The first of the deployments that are taken back, empty where none is.
+  description: The deployment that is taken back, empty with O(release).
   returned: with O(state=rolled_back)
   type: str
 units:
@@ -273,7 +293,9 @@ units:
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -289,8 +311,15 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.deploy
     Plan,
     deployed_last,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment_log import DeploymentLog, Event
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder, units_below
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import (
+    ReleaseFolder,
+    note_taken_back,
+    refuse_taken_back,
+    units_below,
+    units_tried_below,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
@@ -346,9 +375,16 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         # In a dry run secrets may be missing: the same run would have made them.
         Faults.raise_all(compose.find_missing_secrets(unit, host.secrets))
         # Another run may just be bringing traffic over.
-        with host.folder.lock(host.timeout + sum(traffic.longest for traffic in unit.traffic.values())):
+        patience = host.timeout + sum(traffic.longest for traffic in unit.traffic.values())
+        with host.folder.lock(patience, params["by"]):
+            refuse_taken_back(params["root"], params["deployment"])
             plan = plan_of(module, host, unit)
-            outcome = host.deploy(unit, params["commit"], params["deployment"], params["keep"])
+
+            def deploy() -> Outcome:
+                return host.deploy(unit, params["commit"], params["deployment"], params["keep"])
+
+            event = Event(params["by"], "deploy", unit.name, params["deployment"], params["commit"], plan.release or "")
+            outcome = followed(module, event, deploy) if plan.changed else deploy()
     names = sorted({*plan.before, *plan.after})
     diff = [difference(name, plan.before.get(name, ""), plan.after.get(name, "")) for name in names]
     report = {"name": unit.name, "current": outcome.release, "previous": outcome.previous, "pruned": outcome.pruned}
@@ -357,45 +393,97 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": outcome.changed, "diff": diff, "units": [report]}
 
 
+def followed(module: AnsibleModule, event: Event, act: Callable[[], Outcome]) -> Outcome:
+    """Do it, and have the host's log say who began it and how it ended."""
+    log = DeploymentLog(module.params["root"], module.warn)
+    log.write(event)
+    try:
+        outcome = act()
+    except GroundworkError as error:
+        # Below the first line are lines of the services' logs.
+        reason = without_secrets(module, str(error)).splitlines()[0]
+        log.write(replace(event, result="failed", reason=reason))
+        raise
+    log.write(replace(event, result="done", release=outcome.release or ""))
+    return outcome
+
+
 def difference(name: str, before: str, after: str) -> dict[str, str]:
     return {"before_header": name, "after_header": name, "before": before, "after": after}
 
 
-def units_to_roll_back(root: str, name: str | None, release: str | None, migrated: str) -> list[str]:
-    """The named unit, those that have the named release, or those that the newest deployment changed.
+def known_units(root: str) -> list[str]:
+    return sorted({*units_below(root), *units_tried_below(root)})
+
+
+def goes_back(root: str, name: str | None, release: str | None, migrated: str) -> tuple[str, list[str]]:
+    """The deployment that is taken back, empty for a named release, and the units of which: the named one, those that
+    have the named release, or those that the newest deployment changed or tried to.
 
     migrated: the newest deployment that changed the database, which may have changed no unit.
     """
-    folders = {unit: ReleaseFolder(root, unit) for unit in ([name] if name else units_below(root))}
-    if name is not None:
-        return [name]
+    units = [name] if name else known_units(root)
+    folders = {unit: ReleaseFolder(root, unit) for unit in units}
     if release is not None:
-        return [unit for unit, folder in folders.items() if release in folder.names()]
-    histories = {unit: folder.history() for unit, folder in folders.items()}
+        return "", units if name else [unit for unit, folder in folders.items() if release in folder.names()]
     # A unit's first release has nothing before it to go back to, and the others must not wait for it.
-    able = {unit: history for unit, history in histories.items() if history.previous()} or histories
-    return deployed_last({unit: history.activations[-1] for unit, history in able.items()}, migrated)
+    able = {unit: folder for unit, folder in folders.items() if folder.history().previous() or folder.attempt()}
+    latest = {unit: folder.latest() for unit, folder in (able or folders).items()}
+    newest = units if name else deployed_last(latest, migrated)
+    deployments = [each.deployment for unit in newest if (each := latest.get(unit)) is not None]
+    # One that failed at the first release of a unit has left it nothing to stay with.
+    return max(deployments, default=migrated), [unit for unit in newest if name or folders[unit].current()]
+
+
+def forget_first_attempts(root: str, deployment: str) -> None:
+    """Units that the deployment brought and that never served have nothing to go back to, and must not ask for it."""
+    for folder in (ReleaseFolder(root, unit) for unit in units_tried_below(root)):
+        attempt = folder.attempt()
+        if folder.current() is None and attempt is not None and attempt.deployment == deployment:
+            folder.end_attempt()
+
+
+def hold(locks: contextlib.ExitStack, root: str, units: list[str], called: list[str], patience: int, by: str) -> None:
+    """Hold the units. A deployment that is judging new containers of those that are called takes them back at once."""
+    with contextlib.ExitStack() as calls:
+        for unit in called:
+            calls.enter_context(ReleaseFolder(root, unit).called_back())
+        for unit in units:
+            locks.enter_context(ReleaseFolder(root, unit).lock(patience, by))
 
 
 def rolled_back(module: AnsibleModule) -> dict[str, Any]:
     root, name, release, migrated = (module.params[key] for key in ("root", "name", "release", "deployment"))
+    planned, patience, by = (module.params[key] for key in ("planned", "timeout", "by"))
     with contextlib.ExitStack() as locks:
-        for unit in [] if module.check_mode else ([name] if name else units_below(root)):
-            locks.enter_context(ReleaseFolder(root, unit).lock(module.params["timeout"]))
-        units = units_to_roll_back(root, name, release, migrated)
-        if not units and (release or not migrated):
+        if not module.check_mode:
+            _deployment, called = goes_back(root, name, release, migrated)
+            hold(locks, root, called if name or release else known_units(root), called, patience, by)
+        deployment, units = goes_back(root, name, release, migrated)
+        if not units and not deployment:
             cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
             raise GroundworkError("rollback", cause, "list the releases with release_info")
+        if planned not in ("", deployment):
+            cause = f"deployment {planned} was to go back, and by now {deployment} is the newest"
+            raise GroundworkError("rollback", f"{cause}; no release was changed", "look what that is, then run again")
         # Every unit's target is known before the first one is touched.
         hosts = [deployer(module, unit, module.log) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
-        taken_back = [] if release else [host.folder.history().activations[-1].deployment for host in hosts]
-        changed = any(target != current for _host, target, current in targets)
+        changed = any(target != current or not host.is_settled(target) for host, target, current in targets)
         if not module.check_mode:
             # An image that is not to be had stops this before the first unit has gone back.
             for host, target, _current in targets:
                 host.fetch(target)
-            outcomes = [host.roll_back(target) for host, target, _current in targets]
+            if deployment:
+                note_taken_back(root, deployment)
+                forget_first_attempts(root, deployment)
+            events = [
+                Event(by, "rollback", host.folder.unit, deployment, "", target) for host, target, _current in targets
+            ]
+            outcomes = [
+                followed(module, event, functools.partial(host.roll_back, target))
+                for (host, target, _current), event in zip(targets, events)
+            ]
             changed = any(outcome.changed for outcome in outcomes)
     return {
         "changed": changed,
@@ -404,7 +492,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
             for host, target, current in targets
             if target != current
         ],
-        "deployment": min(taken_back, default="" if units else migrated),
+        "deployment": deployment,
         "units": [{"name": host.folder.unit, "current": to, "previous": current} for host, to, current in targets],
     }
 
@@ -435,6 +523,8 @@ def main() -> None:
             "deployment": {"type": "str", "default": ""},
             "commit": {"type": "str", "default": ""},
             "release": {"type": "str"},
+            "planned": {"type": "str", "default": ""},
+            "by": {"type": "str", "default": ""},
         },
         required_if=[("state", "present", ("name", "services"))],
         supports_check_mode=True,

@@ -48,6 +48,44 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+deployments:
+  description:
+    - Who deployed what to the host, when, and what came of it, oldest first; the newest 50 entries.
+    - What began and has no end is under way, or its run was killed. One that failed left what served before.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    at:
+      description: When, in UTC.
+      type: str
+      sample: "2026-11-21T10:15:42Z"
+    by:
+      description: Who ran it, and on which controller.
+      type: str
+      sample: jane@laptop
+    action:
+      description: C(deploy) or C(rollback).
+      type: str
+    unit:
+      description: The unit it was done to.
+      type: str
+    deployment:
+      description: The run that deployed, or the one that was taken back.
+      type: str
+      sample: 20261121T101500Z
+    commit:
+      description: Git commit of the inventory, of what was deployed.
+      type: str
+    release:
+      description: The release it was to serve with; empty at the beginning of one that is new.
+      type: str
+    result:
+      description: C(begun), C(done) or C(failed).
+      type: str
+    reason:
+      description: Why it failed, in one line.
+      type: str
 units:
   description: One entry for each unit.
   returned: always
@@ -63,7 +101,7 @@ units:
       type: str
       sample: 20261121T101500Z-4be1c2d9
     previous:
-      description: Release that a rollback would go to, null where there is none.
+      description: Release that served before it, null where there is none.
       type: str
     releases:
       description: All releases, oldest first, each with C(name), C(created), C(commit), and C(images) by service.
@@ -87,6 +125,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment_log import DeploymentLog
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder, units_below
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.standing import standing_of
@@ -126,9 +165,10 @@ def main() -> None:
     try:
         engine = DockerEngine(run)
         units = [describe(ReleaseFolder(root, unit), engine) for unit in ([name] if name else units_below(root))]
+        deployments = DeploymentLog(root, module.warn).newest(50)
     except (GroundworkError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, units=units)
+    module.exit_json(changed=False, units=units, deployments=deployments)
 
 
 if __name__ == "__main__":

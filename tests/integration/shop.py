@@ -62,8 +62,9 @@ def entry(release: str, fault: str = "", **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Answer:
-    """at: seconds since 1970 at its end. status: 0 where there was none. release: that answered."""
+    """asked, at: seconds since 1970 at its begin and end. status: 0 where there was none. release: that answered."""
 
+    asked: float
     at: float
     status: int
     release: str
@@ -103,16 +104,16 @@ def ask_on(edge: Edge, path: str, found: Customers, over: threading.Event) -> No
     connection: http.client.HTTPConnection | None = None
     method = "GET"
     while not over.wait(0.03):
-        method = "GET" if method == "POST" else "POST"
+        method, asked = "GET" if method == "POST" else "POST", time.time()
         try:
             if connection is None:
                 connection = http.client.HTTPConnection("app.lab.test")
                 connection.sock = edge.connect()
             connection.request(method, path, body=b"x" if method == "POST" else None)
             response = connection.getresponse()
-            found.answers.append(Answer(time.time(), response.status, response.read().decode()))
+            found.answers.append(Answer(asked, time.time(), response.status, response.read().decode()))
             if response.will_close:
                 connection = None
         except (OSError, http.client.HTTPException) as error:
-            found.answers.append(Answer(time.time(), 0, str(error)))
+            found.answers.append(Answer(asked, time.time(), 0, str(error)))
             connection = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import time
 import uuid
@@ -25,6 +26,9 @@ SITE = {"domain": "app.lab.test", "upstream": "shop:8080", "shift": True}
 STEPS = {"steps": [10, 50], "dwell": 3, "requests": 20, "drain": 4}
 # What a share is in the file that the edge reads.
 NONE, TENTH, HALF, ALL = "0", "1999", "8000", "g"
+
+
+PLACES = ("root", "secrets_dir", "timeout")
 
 
 class Shop:
@@ -44,6 +48,11 @@ class Shop:
 
     def deploy(self, release, fault="", **more):
         return self.run("release", self.arguments(release, fault, **more))
+
+    def roll_back(self, *options, **more):
+        """Without a name: the newest deployment."""
+        arguments = {**{key: self.base[key] for key in PLACES}, "state": "rolled_back", **more}
+        return self.run("release", arguments, *options)
 
     @property
     def share(self):
@@ -164,7 +173,8 @@ def test_a_bad_release_is_taken_back(shop, clients, fault):
     assert (shop.share, shop.containers("-trial"), shop.containers()) == (NONE, [], container)
     assert shop.history == before
     time.sleep(1)
-    assert set(clients.releases(ended)) == {"one"}
+    # A client that had asked a container that hangs waits for longer than the run.
+    assert {each.release for each in clients.answers if each.asked > ended} == {"one"}
     met = [each for each in clients.answers if each.at > began and (each.release == "bad" or each.status != 200)]
     assert met[-1].at - met[0].at < SAFE_SECONDS
     asked = len([each for each in clients.answers if each.at > began])
@@ -199,6 +209,69 @@ def test_traffic_needs_an_edge_that_shares_it(shop, one):
     assert shop.deploy("one").changed
 
 
+def test_a_rollback_leaves_a_bad_release_when_the_good_one_is_healthy(shop, edge, clients):
+    # In place, which a POST may not survive.
+    assert shop.deploy("slow", "slow", traffic=None).changed
+    time.sleep(2)
+    began = time.time()
+    outcome = shop.roll_back()
+    ended = time.time()
+    assert outcome.changed, outcome.output
+    time.sleep(1)
+    assert [each for each in clients.lost if each.at > began] == []
+    assert set(clients.releases(ended)) == {"one"}
+    # Both at once, so nobody waited while a container was replaced.
+    assert clients.releases(began, ended)["one"] > 50
+    assert (shop.share, shop.containers("-trial")) == (NONE, [])
+
+
+def test_a_rollback_during_the_steps_takes_back_what_is_judged(shop, start, clients):
+    before = shop.history
+    running = start("release", shop.arguments("two", traffic={**STEPS, "dwell": 60}))
+    wait_until(lambda: shop.share == TENTH, "a tenth of the requests", 60)
+    asked = time.time()
+    outcome = shop.roll_back()
+    assert outcome.code == 0, outcome.output
+    assert time.time() - asked < 30, "it waited for the steps"
+    error = running.wait().error
+    assert "a rollback was asked for" in error and "serves on, untouched" in error, error
+    assert (shop.history, shop.share, shop.containers("-trial")) == (before, NONE, [])
+    time.sleep(1)
+    assert clients.lost == []
+
+
+def worker_of(project):
+    labels = {"project": project, "service": "worker", "oneoff": "False", "container-number": "1", "config-hash": "0"}
+    return [part for key, value in labels.items() for part in ("--label", f"com.docker.compose.{key}={value}")]
+
+
+def test_a_rollback_takes_back_a_deployment_that_failed_and_not_the_one_before_it(shop, one):
+    assert shop.deploy("two", traffic=None).changed
+    assert "serves on" in shop.deploy("bad", "crashes").error
+    failed = shop.roll_back("--check")
+    assert "by now" in shop.roll_back(planned="20260101T000000Z").error
+    left = docker("run", "--detach", *worker_of(shop.name), "groundwork-lab/node:current", "sleep", "infinity").strip()
+    assert shop.roll_back(planned=failed.result["deployment"]).changed, "it left a service that nobody knows"
+    assert docker("ps", "--quiet", "--no-trunc", "--filter", f"id={left}").strip() == ""
+    shop.deploy("bad", "crashes")
+    kept = shop.roll_back()
+    assert not kept.changed and kept.result["units"][0]["current"] == kept.result["units"][0]["previous"]
+    assert not shop.deploy("two", traffic=None).changed
+    # The next one goes further back.
+    assert shop.roll_back().changed
+    assert not shop.deploy("one", traffic=None).changed
+    events = shop.run("release_info", {"root": shop.base["root"]}).result["deployments"][-12:]
+    assert {each["result"] for each in events[::2]} == {"begun"}
+    assert [(each["action"], each["result"]) for each in events[1::2]] == [
+        ("deploy", "done"),
+        *[("deploy", "failed"), ("rollback", "done")] * 2,
+        ("rollback", "done"),
+    ]
+    assert all(each["by"].endswith(f"@{platform.node()}") and each["unit"] == shop.name for each in events)
+    assert "it did not become healthy" in events[3]["reason"] and events[3]["reason"].count("\n") == 0
+    assert events[1]["release"] == kept.result["units"][0]["current"]
+
+
 MOMENTS = {
     "the first step": lambda shop: shop.share == TENTH,
     "the second step": lambda shop: shop.share == HALF,
@@ -228,3 +301,19 @@ def test_a_run_that_is_killed_is_completed_or_taken_back_by_the_next(shop, clien
     assert clients.lost == []
     assert set(clients.releases(ended)) == {then}
     assert (shop.share, shop.containers("-trial")) == (NONE, [])
+
+
+@pytest.mark.parametrize("moment", ["the second step", "the replacement"])
+def test_a_run_that_is_killed_is_taken_back_by_a_rollback(shop, clients, moment):
+    shop.before, history = shop.containers(), shop.history
+    with killed_run("release", shop.arguments("two", traffic={**STEPS, "dwell": 2})):
+        wait_until(lambda: MOMENTS[moment](shop), moment, 120)
+    time.sleep(2)
+    outcome = shop.roll_back()
+    ended = time.time()
+    assert outcome.changed, outcome.output
+    time.sleep(1)
+    assert clients.lost == []
+    assert set(clients.releases(ended)) == {"one"}
+    assert (shop.history, shop.share, shop.containers("-trial")) == (history, NONE, [])
+    assert not shop.deploy("one", traffic=None).changed

@@ -41,7 +41,7 @@ class Host:
             folder = self.root / unit / "releases" / name
             folder.mkdir(parents=True)
             manifest = {"name": name, "digest": unit, "created": deployment, "commit": "", "images": {}, "stored": []}
-            (folder / "manifest.json").write_text(json.dumps({**manifest, "document": {"services": {}}}))
+            (folder / "manifest.json").write_text(json.dumps({**manifest, "document": {"name": unit, "services": {}}}))
             (self.root / unit / "history.json").write_text(json.dumps(self._names[unit]))
         if files:
             migrated = {**self._project(files), **self._database.login, "deployment": deployment}

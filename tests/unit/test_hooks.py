@@ -129,7 +129,7 @@ def test_a_rollback_stops_before_it_where_its_hook_fails(tmp_path: Path, monkeyp
             "images": {},
             "stored": [],
         }
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "document": {"services": {}}}))
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "document": {"name": "apps", "services": {}}}))
     history = tmp_path / "root" / "apps" / "history.json"
     history.write_text(json.dumps(names))
     paths = {"supabase_root": str(tmp_path / "root"), "supabase_secrets_dir": str(tmp_path / "secrets")}

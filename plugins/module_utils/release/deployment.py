@@ -14,8 +14,10 @@ from typing import Any
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container, DockerEngine
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.edge import EdgeSilent
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import (
     Activation,
+    Attempt,
     Manifest,
     ReleaseFolder,
     to_prune,
@@ -29,6 +31,8 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeh
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import seal
 
 LOG_LINES = 15
+# That a rollback waits for a former release to become healthy beside the bad one, before it is replaced in place.
+SECONDS_BESIDE = 60
 REMEDY = "correct the service's image or settings, then run again"
 
 
@@ -68,7 +72,8 @@ class Outcome:
 
 
 def utc_now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)
+    # To the microsecond: an attempt that follows a success within its second is the newer one.
+    return datetime.now(timezone.utc)
 
 
 class Deployer:
@@ -90,7 +95,7 @@ class Deployer:
         self.engine = engine
         self.secrets = secrets
         self.timeout = timeout
-        self.shift = Shift(engine, folder.unit, folder.path.parent, say)
+        self.shift = Shift(engine, folder.unit, folder.path.parent, say, folder.is_called_back)
 
     def plan(self, unit: compose.Unit) -> Plan:
         doc = compose.document(unit, str(self.folder.path), self.secrets)
@@ -111,6 +116,14 @@ class Deployer:
             after={"compose.yml": to_yaml(doc), **{file.printable_as: file.text for file in unit.texts}},
         )
 
+    def is_settled(self, release: str) -> bool:
+        """Whether the release is all there is: no container and no live files of another one, and no trial."""
+        document, running = self.folder.manifest(release).document, self.engine.containers(self.folder.unit)
+        others = {container.service for container in running} - set(document["services"])
+        if others or self._not_as_released(release, running) or self.shift.is_left(document["services"]):
+            return False
+        return not self.folder.live.out_of_place(declared_in(document))
+
     def _not_as_released(self, release: str, running: list[Container]) -> tuple[str, ...]:
         """Services that do not serve, or that run with another release's settings because a run was killed."""
         wanted = fingerprints(self.folder.manifest(release).document)
@@ -120,36 +133,73 @@ class Deployer:
     def deploy(self, unit: compose.Unit, commit: str, deployment: str, keep: int) -> Outcome:
         """Bring the unit to the release that its services describe."""
         # A run that was killed may have left its trial behind, with traffic perhaps, or the link.
-        trial_left, carried = self.shift.settle(unit.services, unit.traffic)
+        trial_left, carried = self.shift.settle(unit.services, unit.traffic, self.folder.was_replacing())
         plan = self.plan(unit)
         if not plan.changed:
+            if carried:
+                self.shift.settle(unit.services, unit.traffic)
             if plan.current is not None:
                 self.folder.point_link()
+                self.folder.end_attempt()
             pruned = self._prune(keep)
             previous = self.folder.history().previous()
             return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned)
+        deployment = deployment or plan.release or f"{utc_now():%Y%m%dT%H%M%SZ}-{plan.digest}"
+        # A repair of what serves is nothing to go back from.
+        if plan.release is None or plan.release != plan.current:
+            self.folder.begin(Attempt(deployment, utc_now().isoformat()))
         stored = self.folder.write_store(unit.files, self.secrets)
         rewritten = [live.service for live in unit.live if self.folder.live.write(live, self.secrets)]
         release = plan.release or self._stage(unit, plan.digest, commit, stored)
+        if (
+            carried
+            and plan.current is not None
+            and release != plan.current
+            and not self._is_tried(release, plan.current, unit.traffic)
+        ):
+            # Another one than this was judged, or not all of it.
+            carried = not self._is_restored(unit, plan.current)
         # Of the current release too: a run that was killed may have left containers of another one, which serve.
         if plan.current is not None and (release != plan.current or plan.down) and not carried:
             self._try(unit.name, release, plan.current, unit.traffic)
         try:
             self._switch(unit.name, release, plan.current, rewritten)
-            history = self.folder.history().activate(Activation(release, deployment or release, utc_now().isoformat()))
+            history = self.folder.history().activate(Activation(release, deployment, utc_now().isoformat()))
             self.folder.make_current(history)
+            self.folder.end_attempt()
         finally:
             self.shift.settle(unit.services, unit.traffic)
         return Outcome(True, release, history.previous(), self._prune(keep))
 
+    def _is_tried(self, release: str, current: str, traffic: Collection[str]) -> bool:
+        """Whether what is left of a trial is that release's, and all of it whose traffic comes by steps."""
+        wanted = fingerprints(self.folder.manifest(release).document)
+        before = fingerprints(self.folder.manifest(current).document)
+        tried = {tried_by(each.service): each.fingerprint for each in self.engine.containers(self.shift.trial)}
+        needed = {service for service in traffic if before.get(service) not in (None, wanted[service])}
+        return needed <= tried.keys() and all(wanted.get(service) == value for service, value in tried.items())
+
+    def _is_restored(self, unit: compose.Unit, current: str) -> bool:
+        """Whether the current release serves again in place of a trial that was left."""
+        try:
+            self._switch(unit.name, current, current)
+        except GroundworkError:
+            return False
+        self.shift.settle(unit.services, unit.traffic)
+        return True
+
     def rollback_target(self, release: str | None) -> str:
-        """The release to go back to: the one that served before, or the named one. Raises where there is none."""
-        target = release or self.folder.history().previous()
+        """The release to go back to: the named one, the one that served before, or the one that still serves where the
+        newest deployment failed or was killed. Raises where there is none."""
+        current, history = self.folder.current(), self.folder.history()
+        target = release or (current if self.folder.attempt() else history.previous())
         if target is None:
             cause = "there is no earlier release to go back to"
             remedy = f"name one of: {', '.join(self.folder.names()) or 'none'}"
             raise GroundworkError(f"unit {self.folder.unit}", cause, remedy)
         manifest = self.folder.manifest(target)
+        if target == current and self.is_settled(target):
+            return target
         self._refuse_former_secrets(manifest)
         for live in declared_in(manifest.document):
             if not self.folder.live.is_whole(live.service, live.version):
@@ -174,10 +224,13 @@ class Deployer:
         """Make an earlier release current again, judged by health like any other."""
         history, current = self.folder.history(), self.folder.current()
         services = self.folder.manifest(target).document["services"]
-        self.shift.settle(services, {})
+        trial_left, carried = self.shift.settle(services, {}, self.folder.was_replacing())
         # After a run that was killed the current release may not be what runs.
-        if target == current and not self._not_as_released(target, self.engine.containers(self.folder.unit)):
-            return Outcome(False, current, history.previous())
+        if target == current and not carried and self.is_settled(target):
+            self.folder.end_attempt()
+            return Outcome(trial_left, current, history.previous())
+        if current is not None and not carried:
+            self._bring_back(target, current)
         try:
             self._switch(self.folder.unit, target, current)
         finally:
@@ -187,6 +240,7 @@ class Deployer:
             now = utc_now()
             back = history.activate(Activation(target, f"{now:%Y%m%dT%H%M%SZ}", now.isoformat()))
         self.folder.make_current(back)
+        self.folder.end_attempt()
         return Outcome(True, target, current)
 
     def _stage(self, unit: compose.Unit, digest: str, commit: str, stored: list[str]) -> str:
@@ -199,7 +253,7 @@ class Deployer:
         images = {service: resolved[entry["image"]] for service, entry in doc["services"].items()}
         named = {secret for file in unit.texts for secret in secret_names(file.text)}
         seals = {secret: seal(self.secrets[secret]) for secret in sorted(named)}
-        manifest = Manifest(name, digest, now.isoformat(), commit, images, sorted(stored), doc, seals)
+        manifest = Manifest(name, digest, now.isoformat(timespec="seconds"), commit, images, sorted(stored), doc, seals)
         self.folder.write_release(manifest, compose.with_images(doc, images), unit.texts)
         return name
 
@@ -217,6 +271,29 @@ class Deployer:
             state = "serves on, untouched" if again is None else f"serves on, but {self._clean(again.text)}"
             what = f"release {current}" if release != current else "what an interrupted run left"
             raise GroundworkError(f"release {release} of {unit}", f"{symptoms}\n{what} {state}", REMEDY)
+
+    def _bring_back(self, target: str, current: str) -> None:
+        """Start what the edge can send requests to beside what runs, and give it all of them: the release that is left
+        is out of their way when its successor is healthy, and gets its time to end what it has begun."""
+        doc = self._trial(self.folder.unit, target, current)
+        try:
+            shared = self.shift.shared(map(tried_by, doc["services"]))
+        except EdgeSilent:
+            return
+        chosen = {name: entry for name, entry in doc["services"].items() if tried_by(name) in shared}
+        if not chosen or Switch(self.folder, self.engine, self.timeout).ahead(target) is not None:
+            return
+        project, path = doc["name"], self.folder.write_trial(to_yaml({**doc, "services": chosen}))
+        try:
+            self.engine.up(project, path, min(self.timeout, SECONDS_BESIDE))
+        finally:
+            os.unlink(path)
+        # Of one without a health check nobody knows when it takes requests. What finds no room beside a release that
+        # fills the machine is not given up here: it is replaced in place, and judged there.
+        healthy = {tried_by(each.service) for each in self.engine.containers(project) if each.serves and each.health}
+        self.engine.remove_containers(project, but=[trial_of(service) for service in healthy])
+        if healthy:
+            self.shift.bring(healthy)
 
     def _trial(self, unit: str, release: str, current: str) -> dict[str, Any]:
         """Document of what can be tried beside what runs."""
@@ -267,13 +344,15 @@ class Deployer:
             self.engine.remove_containers(unit)
             return
         switch = Switch(self.folder, self.engine, self.timeout)
-        complaint = switch.forward(release, rewritten)
+        with self.folder.replacing():
+            complaint = switch.forward(release, rewritten)
         if complaint is None:
             return
         cause = self._symptoms(unit, complaint)
         if current is None or current == release:
             raise GroundworkError(f"release {release} of {unit}", cause, REMEDY)
-        again = switch.back(current)
+        with self.folder.replacing():
+            again = switch.back(current)
         state = "serves again" if again is None else f"was started again, but {self._clean(again.text)}"
         raise GroundworkError(f"release {release} of {unit}", f"{cause}\nrelease {current} {state}", REMEDY)
 
@@ -302,15 +381,16 @@ def fingerprints(document: Mapping[str, Any]) -> dict[str, str]:
     return {service: entry["labels"][compose.FINGERPRINT] for service, entry in document["services"].items()}
 
 
-def deployed_last(current: Mapping[str, Activation | None], migrated: str = "") -> list[str]:
-    """Units whose current release came with the newest deployment: what a rollback without arguments takes back.
+def deployed_last(latest: Mapping[str, Activation | Attempt | None], migrated: str = "") -> list[str]:
+    """Units that the newest deployment changed, or tried to: what a rollback without arguments takes back.
 
-    migrated: the newest deployment that migrated the database; where it is newer than that of any unit, there are none.
+    latest: of each unit. migrated: the newest deployment that migrated the database; where it is newer than that of any
+    unit, there are none.
     """
-    active = {unit: activation for unit, activation in current.items() if activation is not None}
-    if not active:
+    known = {unit: each for unit, each in latest.items() if each is not None}
+    if not known:
         return []
-    newest = max(active.values(), key=lambda activation: activation.at).deployment
+    newest = max(known.values(), key=lambda each: each.at).deployment
     if newest < migrated:
         return []
-    return sorted(unit for unit, activation in active.items() if activation.deployment == newest)
+    return sorted(unit for unit, each in known.items() if each.deployment == newest)

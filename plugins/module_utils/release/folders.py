@@ -4,8 +4,9 @@
 """The releases of a unit on a host, as folders.
 
 ``<root>/<unit>/store`` holds configuration files by content, ``releases/<name>`` what one release consists of,
-``current`` points at the one that serves, ``history.json`` lists the activations that are still in force, oldest first.
-A folder appears whole or not at all: it is written beside and renamed.
+``current`` points at the one that serves, ``history.json`` lists the activations that are still in force, oldest first,
+``attempt.json`` is the deployment that came after them and has not succeeded. A folder appears whole or not at all: it
+is written beside and renamed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +30,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.live_f
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.replacing import replace_file, replace_link
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.yaml_text import to_yaml
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import substitute
+
+# Folder that has a file for each deployment that was taken back, of the newest ones: their names sort by time.
+TAKEN_BACK = "taken-back"
+KEPT_NOTES = 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,14 @@ class Activation:
     """A release that was made current and not taken back since."""
 
     release: str
+    deployment: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A deployment that was begun and has not made its release current: it is under way, failed or was killed."""
+
     deployment: str
     at: str
 
@@ -94,6 +108,26 @@ def units_below(root: str) -> list[str]:
     return sorted(path.parent.name for path in Path(root).glob("*/history.json"))
 
 
+def units_tried_below(root: str) -> list[str]:
+    """Units to which a deployment has come that has not succeeded, be it their first."""
+    return sorted(path.parent.name for path in Path(root).glob("*/attempt.json"))
+
+
+def note_taken_back(root: str, deployment: str) -> None:
+    """Have a deployment that is still under way at another unit stop at the next one that it comes to."""
+    folder = Path(root) / TAKEN_BACK
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / deployment).touch()
+    for path in sorted(folder.iterdir())[:-KEPT_NOTES]:
+        path.unlink()
+
+
+def refuse_taken_back(root: str, deployment: str) -> None:
+    if deployment and (Path(root) / TAKEN_BACK / deployment).exists():
+        cause = "rollback.yml has taken it back while it was under way"
+        raise GroundworkError(f"deployment {deployment}", cause, "run site.yml again, which is a new one")
+
+
 class ReleaseFolder:
     """The one place that reads and writes a unit's folder."""
 
@@ -103,22 +137,44 @@ class ReleaseFolder:
         self.store = self.path / "store"
         self.releases = self.path / "releases"
         self.live = LiveFolder(self.path / "live")
+        self._attempt = self.path / "attempt.json"
+        self._mark = self.path / ".replacing"
+        self._call = self.path / ".called-back"
 
     @contextlib.contextmanager
-    def lock(self, patience: int) -> Iterator[None]:
+    def lock(self, patience: int, by: str) -> Iterator[None]:
         """Hold the unit. A controller that was killed leaves its module running, so a second deployer waits a while.
 
-        patience: seconds to wait for another deployer.
+        patience: seconds to wait for another deployer. by: who holds it, which that one is told.
         """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w", encoding="utf-8") as handle:
+        with open(self.path / ".lock", "a+", encoding="utf-8") as handle:
             deadline = time.monotonic() + patience
             while not _try_lock(handle):
                 if time.monotonic() >= deadline:
-                    cause = f"another run is deploying it, for {patience} seconds and more"
+                    handle.seek(0)
+                    cause = f"another run{handle.read()} is deploying it, for {patience} seconds and more"
                     raise GroundworkError(f"unit {self.unit}", cause, "wait for that run to end, then run again")
                 time.sleep(0.5)
+            handle.truncate(0)
+            handle.write(f", of {by} since {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC," if by else "")
+            handle.flush()
             yield
+
+    @contextlib.contextmanager
+    def called_back(self) -> Iterator[None]:
+        """Have a deployment that holds the unit and is judging its new containers take them back at once."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self._call, "w", encoding="utf-8") as handle:
+            # Held and not only there: whoever is killed calls no more.
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+
+    def is_called_back(self) -> bool:
+        if not self._call.exists():
+            return False
+        with open(self._call, encoding="utf-8") as handle:
+            return not _try_lock(handle)
 
     def names(self) -> list[str]:
         """All releases, oldest first."""
@@ -161,6 +217,48 @@ class ReleaseFolder:
         except (ValueError, TypeError) as error:
             remedy = "move it away; a rollback then needs the release's name"
             raise GroundworkError(str(path), f"it cannot be read: {error}", remedy) from error
+
+    def begin(self, attempt: Attempt) -> None:
+        """Keep in mind what is about to be tried, for whoever has to take it back when nobody is left to do so."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(self._attempt, json.dumps(asdict(attempt), indent=2) + "\n", 0o600)
+
+    def attempt(self) -> Attempt | None:
+        """The newest deployment, where it has not made its release current."""
+        try:
+            attempt = Attempt(**json.loads(self._attempt.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            remedy = "move it away; a rollback then goes by the history alone"
+            raise GroundworkError(str(self._attempt), f"it cannot be read: {error}", remedy) from error
+        # A kill between the history and the end of the attempt; or a second try of what the same deployment brought.
+        last = self.history().activations[-1:]
+        over = any(each.deployment == attempt.deployment or each.at >= attempt.at for each in last)
+        return None if over else attempt
+
+    def end_attempt(self) -> None:
+        self._attempt.unlink(missing_ok=True)
+
+    def latest(self) -> Attempt | Activation | None:
+        """The newest deployment, whatever came of it."""
+        activations = self.history().activations
+        return self.attempt() or (activations[-1] if activations else None)
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[None]:
+        """While containers are replaced. Whoever finds the mark later knows that one of them may be about to end."""
+        self._mark.touch(mode=0o600)
+        try:
+            yield
+        finally:
+            self._mark.unlink(missing_ok=True)
+
+    def was_replacing(self) -> bool:
+        """Whether a run was killed at that. Said once."""
+        found = self._mark.exists()
+        self._mark.unlink(missing_ok=True)
+        return found
 
     def find(self, digest: str) -> str | None:
         """Newest release of that digest."""

@@ -10,7 +10,7 @@ traffic returns to these. So whatever ends a run, one of the two serves, and the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,14 +81,23 @@ class Judged:
 
 
 class Shift:
-    """Shifts the traffic of one unit. say: told each step and its figures, as it happens."""
+    """Shifts the traffic of one unit. say: told each step and its figures, as it happens. called_back: whether somebody
+    waits to take back what is being judged."""
 
-    def __init__(self, engine: DockerEngine, unit: str, root: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        engine: DockerEngine,
+        unit: str,
+        root: Path,
+        say: Callable[[str], None],
+        called_back: Callable[[], bool],
+    ) -> None:
         self.engine = engine
         self.unit = unit
         self.trial = f"{unit}-trial"
         self.edge = Edge(engine, root / "traffic")
         self.say = say
+        self.called_back = called_back
 
     def find_faults(self, services: Collection[str]) -> None:
         """Raise where the edge would send nothing to the trial of one of the services."""
@@ -100,16 +109,24 @@ class Shift:
             if trial_of(service) not in known
         )
 
-    def settle(self, services: Collection[str], limits: Mapping[str, Traffic]) -> tuple[bool, bool]:
+    def is_left(self, services: Collection[str]) -> bool:
+        """Whether an earlier run left a trial of these services behind, or requests for it."""
+        return bool(self.engine.containers(self.trial) or self.edge.asked() & set(services))
+
+    def settle(
+        self, services: Collection[str], limits: Mapping[str, Traffic], was_replacing: bool = False
+    ) -> tuple[bool, bool]:
         """Take back a trial that an earlier run left behind, but for one that serves while its service does not.
 
-        services: those that the unit is to have. Returns whether there was anything, and whether it stays.
+        services: those that the unit is to have. was_replacing: that run was killed while it replaced containers, so
+        one that still runs may just be ending. Returns whether there was anything, and whether it stays.
         """
         trials = {tried_by(each.service): each for each in self.engine.containers(self.trial)}
         asked = self.edge.asked() & {*services, *trials}
         if asked:
             trying = {service for service, container in trials.items() if container.serves}
-            serving = {container.service for container in self.engine.containers(self.unit) if container.serves}
+            own = [] if was_replacing else self.engine.containers(self.unit)
+            serving = {container.service for container in own if container.serves}
             if carries(asked & set(services), trying, serving):
                 self.say("new containers of an interrupted run have the traffic until others serve")
                 # All of it: their own containers are replaced in place, and whoever came to these would have to wait.
@@ -118,18 +135,30 @@ class Shift:
                 return True, True
         if asked or trials:
             # A run that was killed may have taken the share already, and what runs there has not ended.
-            self.end(asked | self._shared(trials), limits)
+            try:
+                reached = self.shared(trials)
+            except EdgeSilent:
+                reached = set(trials)
+            self.end(asked | reached, limits)
         return bool(asked or trials), False
 
-    def _shared(self, services: Collection[str]) -> set[str]:
-        """Those to whose trial the edge may send requests."""
+    def shared(self, services: Iterable[str]) -> set[str]:
+        """Those to whose trial the edge can send requests. Raises EdgeSilent where it does not tell."""
+        found = set(services)
         try:
-            known = self.edge.running() if services else {}
+            known = self.edge.running() if found else {}
         except EdgeSilent:
-            return set(services)
+            raise
         except GroundworkError:
             return set()
-        return {service for service in services if trial_of(service) in known}
+        return {service for service in found if trial_of(service) in known}
+
+    def bring(self, services: Collection[str]) -> None:
+        """Give all of the traffic to the trial at once, which is known to be good, and let the own containers drain."""
+        for service in sorted(services):
+            self.edge.give(service, 100)
+            self.say(f"{service}: all requests to the new container")
+        self.drain({service: KEYS["drain"] for service in services})
 
     def end(self, services: Collection[str], limits: Mapping[str, Traffic]) -> None:
         """Give all traffic back to the unit's own containers and end the trial, when what runs there has ended."""
@@ -152,6 +181,8 @@ class Shift:
             self._give(each)
         while not all(each.finished for each in judged):
             time.sleep(PAUSE)
+            if self.called_back():
+                return "a rollback was asked for"
             try:
                 look, silent = self._look(limits, began), 0
             except EdgeSilent:

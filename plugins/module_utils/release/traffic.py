@@ -153,8 +153,9 @@ class Decision:
 def decide(limits: Traffic, progress: Progress, seen: Seen) -> Decision:
     """The next action of a service that is at a step."""
     share, new = progress.share(limits), seen.new
-    beside = seen.old.requests >= limits.requests or not progress.reference.requests
-    old = seen.old if beside else progress.reference
+    # With all requests at the new one, the old one's answers are of seconds before.
+    beside = share < 100 and (seen.old.requests >= limits.requests or not progress.reference.requests)
+    old = seen.old if beside or not progress.reference.requests else progress.reference
     enough = new.requests >= limits.requests
     over = seen.elapsed >= limits.dwell * (1 if enough else PATIENCE)
     worse = _condition(seen) or _silence(seen, old)

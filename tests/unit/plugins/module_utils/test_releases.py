@@ -12,7 +12,12 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.errors import 
 from ansible_collections.groundwork.supabase.plugins.module_utils.release import folders
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.compose import ConfigFile
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.deployment import deployed_last
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import Activation, History, Manifest
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import (
+    Activation,
+    Attempt,
+    History,
+    Manifest,
+)
 
 
 def history(*names):
@@ -53,6 +58,9 @@ def test_the_newest_deployment_names_the_units_to_take_back():
     assert deployed_last({}) == []
     assert deployed_last(current, "run-1") == deployed_last(current, "run-2") == ["apps", "edge"]
     assert deployed_last(current, "run-3") == []
+    # One that failed or was killed is the newest all the same.
+    current["supabase"] = Attempt("run-3", "2026-01-03T00:00:00")
+    assert deployed_last(current) == deployed_last(current, "run-3") == ["supabase"]
 
 
 @pytest.fixture
@@ -112,6 +120,63 @@ def test_a_kill_between_history_and_link_changes_nothing_about_what_is_current(f
     assert (folder.path / "current").resolve().name == "r-2"
 
 
+def test_an_attempt_is_the_newest_deployment_until_it_or_a_later_one_succeeds(folder):
+    assert folder.latest() is None
+    write(folder, "r-1")
+    write(folder, "r-2")
+    folder.make_current(history("r-1"))
+    assert folder.latest().deployment == "run-r-1"
+    folder.begin(Attempt("run-r-2", "2026-01-01T12"))
+    assert (folder.latest().deployment, folder.current()) == ("run-r-2", "r-1")
+    folder.make_current(history("r-1", "r-2"))
+    assert folder.attempt() is None, "a kill before its file was removed"
+    folder.begin(Attempt("run-3", "2026-01-03"))
+    folder.begin(Attempt("run-4", "2026-01-04"))
+    assert folder.latest().deployment == "run-4"
+    folder.end_attempt()
+    assert folder.latest().deployment == "run-r-2"
+
+
+def test_a_unit_is_known_by_its_first_attempt(folder):
+    folder.begin(Attempt("run-1", "2026-01-01"))
+    root = str(folder.path.parent)
+    assert (folders.units_below(root), folders.units_tried_below(root)) == ([], ["supabase"])
+
+
+def test_a_deployment_that_was_taken_back_goes_no_further(tmp_path):
+    for number in range(10, 40):
+        folders.note_taken_back(str(tmp_path), f"run-{number}")
+    with pytest.raises(GroundworkError, match=r"run-39: rollback\.yml has taken it back"):
+        folders.refuse_taken_back(str(tmp_path), "run-39")
+    for other in ("run-40", "run-10", ""):
+        folders.refuse_taken_back(str(tmp_path), other)
+    assert len(list((tmp_path / "taken-back").iterdir())) == 20
+    assert folders.units_below(str(tmp_path)) == []
+
+
+def test_a_damaged_attempt_is_named(folder):
+    folder.path.mkdir()
+    (folder.path / "attempt.json").write_text("{}")
+    with pytest.raises(GroundworkError, match=r"attempt\.json"):
+        folder.attempt()
+
+
+def test_a_run_that_was_killed_while_it_replaced_containers_is_told_of_once(folder):
+    folder.path.mkdir()
+    with folder.replacing():
+        assert (folder.path / ".replacing").exists()
+    assert not folder.was_replacing()
+    (folder.path / ".replacing").touch()
+    assert folder.was_replacing() and not folder.was_replacing()
+
+
+def test_who_calls_back_a_deployment_does_so_as_long_as_it_lives(folder):
+    assert not folder.is_called_back()
+    with folder.called_back(), folder.called_back():
+        assert folder.is_called_back() and folder.is_called_back()
+    assert (folder.path / ".called-back").exists() and not folder.is_called_back()
+
+
 def test_a_prune_that_was_killed_is_completed(folder):
     write(folder, "r-1")
     write(folder, "r-2")
@@ -136,7 +201,12 @@ def test_removing_a_release_keeps_files_that_another_names(folder):
 
 
 def test_a_second_deployer_is_turned_away(folder):
-    with folder.lock(0), pytest.raises(GroundworkError, match="another run"), folder.lock(0):
+    busy = r"another run, of jane@laptop since 20\d\d-.+ UTC, is deploying it, for 0 seconds"
+    with folder.lock(0, "somebody@a-controller-with-a-long-name"):
+        pass
+    with folder.lock(0, "jane@laptop"), pytest.raises(GroundworkError, match=busy), folder.lock(0, "joe@desk"):
+        pass
+    with folder.lock(0, ""), pytest.raises(GroundworkError, match="another run is deploying it"), folder.lock(0, "joe"):
         pass
 
 

@@ -335,6 +335,8 @@ def test_traffic_comes_step_by_step_and_goes_back_when_it_is_worse(make):
     assert "web-trial: running, health check healthy\n    log of web-trial" in str(error.value)
     assert "serves on, untouched" in str(error.value)
     assert state(host) == was and host.engine.shares == ["1999"]
+    # Also where both came within one second.
+    assert host.rollback_target(None) == host.folder.current(), "it is the failed one that a rollback takes back"
 
     host.engine.failing = set()
     deploy(host, after)
@@ -344,18 +346,32 @@ def test_traffic_comes_step_by_step_and_goes_back_when_it_is_worse(make):
 
 def test_a_trial_that_serves_stays_until_its_service_does(make):
     before, after = AFTER["traffic"]
+    host = make()
+    deploy(host, after)
+    tried = host.engine.running["supabase", "web"]
     for asked, share in itertools.product((after, before, unit("one", "rest")), (10, 100)):
         host = make()
         deploy(host, before)
         # Killed while the own container was replaced, or at a step, and the own container has ended since.
         host.shift.edge.give("web", share)
-        own = host.engine.running.pop(("supabase", "web"))
-        host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(own, service="web-trial")
+        del host.engine.running["supabase", "web"]
+        host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(tried, service="web-trial")
         host.engine.shares_of_replacements.clear()
         deploy(host, asked)
         assert state(host)[0] == set(asked.services)
         assert host.engine.shares == [], "what serves alone is not judged again"
         assert set(host.engine.shares_of_replacements) <= {"g"}, "who came to the own container would have to wait"
+
+
+def test_another_release_than_the_one_that_a_killed_run_had_tried_takes_its_own_steps(make):
+    before, after = AFTER["traffic"]
+    host = make()
+    deploy(host, before)
+    own = host.engine.running.pop(("supabase", "web"))
+    host.shift.edge.give("web", 100)
+    host.engine.running["supabase-trial", "web-trial"] = dataclasses.replace(own, service="web-trial")
+    deploy(host, after)
+    assert host.engine.shares == ["1999", "8000", "g"]
 
 
 def test_what_a_killed_run_left_serving_is_replaced_step_by_step_too(make):

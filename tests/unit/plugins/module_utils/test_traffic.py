@@ -69,6 +69,7 @@ CASES = {
     "a few late answers of the old one": (LAST, Seen(15, Sample(300, 0, 400), Sample(9, 9, 1)), "back", "400 ms"),
     # Nothing stands beside it any more, and a machine that is busy for a moment slows down everything.
     "slow with all requests, so far": (LAST, Seen(6, Sample(300, 0, 400), Sample()), "stay", ""),
+    "many late answers of the old one": (LAST, Seen(6, Sample(1100, 0, 1200), Sample(184, 0, 245)), "stay", ""),
 }
 
 
