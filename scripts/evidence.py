@@ -22,8 +22,13 @@ processors.
 """
 # By name: what the section is about, and the command that prints its figures.
 SECTIONS = {
+    "cases": ("Test cases on real parts, those of THOROUGH=1 included", "python3 scripts/cases.py"),
     "alerts": ("Alerts: fired by a real cause, delivered to a receiver, and over", "make alerts"),
-    "dr": ("Restores: any second, over the live database, a lost host", "make dr"),
+    "dr": (
+        "Restores: any second, over the live database, a lost host",
+        # Of what make dr runs, the part that prints figures.
+        "env THOROUGH=1 scripts/pytest tests/e2e/test_7_backups.py --capture=no",
+    ),
     "monitoring": ("What watching costs", "scripts/bench monitoring"),
     "backup": ("Backups and restores of two gigabytes, beside tar and cp", "scripts/bench backup"),
     "site": ("Deployment: bare servers to a platform, and a run that changes nothing", "scripts/bench site"),
