@@ -15,7 +15,10 @@ description:
   - A secret that nobody gives is made once with the operating system's randomness and never changed again. A secret
     with O(secrets[].value) is taken over, and taken over again when that value changes.
   - Tokens, htpasswd lines and login names that take turns are computed from other secrets, and again when those, their
-    claims, their lifetime or their user name changed. A token is renewed 30 days before it expires.
+    claims, their lifetime or their user name changed. A token is renewed 30 days before it expires. One with further
+    claims, which was given once, keeps its own lifetime.
+  - Values that the key ring accepts and clients have are not replaced, see M(groundwork.supabase.signing_keys). Where
+    the inventory gives other ones, or O(rotate) names them, the module refuses.
   - An index beside the files says which secrets there have to be. When one of them is lost or damaged, the module
     refuses and makes no new one, since a database or encrypted data may depend on the lost one.
   - Everything that is wrong with the store, the list and the given values is reported at once, before anything is
@@ -251,14 +254,24 @@ encoded:
 
 import base64
 import os
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.documents import (
+    API_KEYS,
+    LEGACY_API_KEYS,
+    RING,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.record import read_ring
+from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import LEGACY
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import (
     KINDS,
     Secret,
+    Step,
+    StoredSecret,
     describe,
     find_delivery_faults,
     new_values,
@@ -291,6 +304,24 @@ def encode(names: list[str], values: dict[str, str], write: bool) -> dict[str, s
     return {name: base64.b64encode(values[name].encode()).decode() for name in names if name in values}
 
 
+def find_shut_out_clients(steps: Sequence[Step], stored: Mapping[str, StoredSecret]) -> list[Fault]:
+    """Values that the key ring accepts, and that would be replaced without it: clients would be shut out at once."""
+    if RING not in stored:
+        return []
+    kept = dict.fromkeys(API_KEYS.values(), "take its value out of the inventory; playbooks/rotate.yml gives a new one")
+    if read_ring(stored[RING].value).legacy:
+        remedy = (
+            f"put the former value back, or leave it out; playbooks/rotate.yml -e rotate_revoke={LEGACY} gives it up"
+        )
+        kept.update(dict.fromkeys((LEGACY, *LEGACY_API_KEYS.values()), remedy))
+    return [
+        Fault(f"secret {step.secret.name}", "the key ring has another value, which clients use", kept[step.secret.name])
+        for step in steps
+        if step.secret.name in kept and step.secret.name in stored and step.state in ("given", "rotated")
+        if not stored[step.secret.name].unfinished
+    ]
+
+
 def run(params: dict[str, Any], write: bool, dry: bool) -> dict[str, Any]:
     """dry: what an earlier task would have made may be missing."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
@@ -298,6 +329,7 @@ def run(params: dict[str, Any], write: bool, dry: bool) -> dict[str, Any]:
     contents = store.read(params["witnesses"])
     declared = [Secret(**entry) for entry in params["secrets"]]
     steps = plan(declared, contents.secrets, now, contents.faults, params["rotate"])
+    Faults.raise_all(find_shut_out_clients(steps, contents.secrets))
     Faults.raise_all([] if dry else find_delivery_faults(params["delivered"], contents.secrets))
     renewed = {step.secret.name for step in steps if step.state != "kept"}
     delivered = [

@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+from alert_causes import REDIS
 
 
 @pytest.fixture
@@ -72,3 +73,11 @@ def app_containers(node1):
     found = [name for name in names if "tenant-app" in name]
     assert found
     return found
+
+
+def test_nobody_reads_redis_through_its_exporter(node1):
+    """It asks what it is told to, with a password of its own."""
+    node1.check_output(f"{REDIS} set e2e:hidden {'0' * 20} ex 60")
+    ask = "wget -q -O - 'http://redis-exporter:9121/scrape?target=redis://redis:6379&check-keys=db0=*'"
+    answer = node1.check_output(f"docker exec exporters-redis-exporter-1 {ask}")
+    assert "redis_up 1" in answer and "hidden" not in answer

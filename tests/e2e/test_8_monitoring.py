@@ -47,6 +47,7 @@ FUNCTIONS = {
     "max",
     "max_over_time",
     "min",
+    "min_over_time",
     "offset",
     "on",
     "or",

@@ -328,6 +328,9 @@ def test_addresses(edge, publish):
     assert edge.ask(x_forwarded_for="192.0.2.7").status == 403
     publish(APP | {"allow": ["192.0.2.7"]}, caddy_trusted_proxies=[here])
     assert edge.ask(x_forwarded_for="192.0.2.7").status == 200
+    # Nor is what came before that one has added its own.
+    assert edge.ask(x_forwarded_for="192.0.2.7, 203.0.113.9").status == 403
+    assert edge.ask(x_forwarded_for="203.0.113.9, 192.0.2.7").status == 200
 
 
 def test_cors(edge, publish):

@@ -94,6 +94,9 @@ def test_gates(gateway, ring):
     assert seen.data["path"] == "/todos?select=id"
     assert seen.data["headers"]["authorization"] == "Bearer " + ring[0]["anon_token"]
     assert seen.data["headers"]["x-forwarded-prefix"] == "/rest/v1"
+    # Auth counts by it, and takes the first entry of the other.
+    forged = {"x_forwarded_for": "198.51.100.1, 203.0.113.7", "x_real_ip": "198.51.100.1"}
+    assert gateway.ask("/rest/v1/todos", apikey=key, **forged).data["headers"]["x-real-ip"] == "203.0.113.7"
     assert gateway.ask("/rest/v1/todos", apikey=legacy).data["headers"]["apikey"] == legacy
     assert gateway.ask(f"/rest/v1/todos?apikey={key}&a=b").data["path"] == "/todos?a=b"
     assert gateway.ask("/rest/v1/", apikey=key).status == 403
@@ -279,6 +282,20 @@ def test_a_route_may_have_a_limit_of_its_own(gateway, ring, publish):
     answers = [gateway.ask("/graphql/v1", apikey=key, x_forwarded_for=f"203.0.113.{n}") for n in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert gateway.ask("/rest/v1/todos", apikey=key).status == 200
+    # Codes are guessed there, without a key.
+    tries = [gateway.ask("/auth/v1/verify", x_forwarded_for="203.0.113.50").status for _try in range(70)]
+    assert 429 in tries and tries[:60] == [200] * 60
+
+
+def test_limits_of_a_route_add_up_by_kind(gateway, ring, publish):
+    key = ring[0]["publishable_key"]
+    kinds = [{kind: {"requests": 3, "seconds": 3600}} for kind in ("address", "user")]
+    changes = [{"route": "graphql", "rate_limits": limit} for limit in kinds]
+    publish(stack_gateway_routes=[*changes, {"route": "auth-verify", "rate_limits": {}}])
+    answers = [gateway.ask("/graphql/v1", apikey=key, x_forwarded_for="203.0.113.51") for _time in range(4)]
+    assert [answer.status for answer in answers] == [200] * 3 + [429]
+    tries = [gateway.ask("/auth/v1/verify", x_forwarded_for="203.0.113.52").status for _try in range(70)]
+    assert tries == [200] * 70
 
 
 def test_addresses(gateway, ring, publish):

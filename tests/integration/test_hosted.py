@@ -39,7 +39,7 @@ def variable(role: str, name: str, **settings: Any) -> Any:
 
 def test_no_secret_of_a_platform_is_made() -> None:
     made = {secret["name"] for secret in variable("stack", "__stack_secrets")}
-    assert made == {"secret_key", "shop_password", "redis_password"}
+    assert made == {"secret_key", "shop_password", "redis_password", "redis_monitor_password"}
     assert "postgres_password" in {
         secret["name"] for secret in variable("stack", "__stack_secrets", supabase_project="")
     }

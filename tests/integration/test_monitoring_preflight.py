@@ -41,7 +41,7 @@ def test_faults_of_exporters_come_together() -> None:
         EXPORTERS, "__exporters_faults", exporters_server="node9", exporters_interval="15", exporters_apps=apps
     )
     assert len(found) == 4
-    for fault, said in zip(found, ("node9", "15s or 1m", "shop", "node"), strict=True):
+    for fault, said in zip(found, ("node9", "from 10s to 60s", "shop", "node"), strict=True):
         assert said in fault
 
 
@@ -101,6 +101,11 @@ def test_escalation_and_working_hours_that_are_right_pass() -> None:
         ({"monitoring_working_hours": {"days": ["monday"]}}, "no such days or times"),
         ({"monitoring_working_hours": {"days": ["mon"], "start": "08:00", "end": "18:00"}}, "no such days or times"),
         ({"monitoring_working_hours": {"days": ["monday"], "start": "20:00", "end": "07:00"}}, "no such days or times"),
+        (
+            {"monitoring_working_hours": {"days": ["monday:sunday"], "start": "08:00", "end": "18:00"}},
+            "monday:sunday: the week begins with sunday",
+        ),
+        ({"monitoring_interval": "5s"}, "from 10s to 60s"),
         # As YAML reads 18:00 without quotes.
         ({"monitoring_working_hours": {"days": ["monday"], "start": "08:00", "end": 1080}}, "in quotes"),
         (

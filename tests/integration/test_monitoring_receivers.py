@@ -221,7 +221,10 @@ def test_what_is_silenced_or_follows_from_another_alert_reaches_nobody(alertmana
         alertmanager.alert(name, **labels)
     alertmanager.alert("DiskFillsWithinADay", "warning", host="node3", mountpoint="/data")
     alertmanager.alert("DiskInodesShort", "warning", host="node3", mountpoint="/data")
-    for name in ("HostSilent", "DiskFull"):
+    # The host that watches asks sites and its own services without its agent.
+    alertmanager.alert("SiteDown", host="node2", job="probe")
+    alertmanager.alert("AlertsNotDelivered", host="node2")
+    for name in ("HostSilent", "DiskFull", "SiteDown", "AlertsNotDelivered"):
         alertmanager.wait_for("/pagerduty", name)
     # What came later was told of, so those before it would have been.
     alertmanager.alert("EdgeErrors", host="node1")

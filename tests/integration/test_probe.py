@@ -193,11 +193,13 @@ def test_redis_answers_where_its_container_is(run, redis, store):
     assert "service nobody/redis: no container of it runs" in gone.error
 
 
-def test_a_port_that_must_not_be_open(run):
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+def test_a_port_that_must_not_be_open(run, address):
+    """The second address stands for that of a private network, which the first one says nothing about."""
+    with socket.create_server((address, 0)) as listening:
         port = listening.getsockname()[1]
         ports = [{"name": "the engine", "port": port, "open": False}]
-        assert f"the engine (127.0.0.1:{port}): somebody listens there" in run("probe", {"ports": ports}).error
+        assert f"the engine ({port}): somebody listens there" in run("probe", {"ports": ports}).error
     assert seen(run("probe", {"ports": ports})) == {"the engine": "Connection refused"}
 
 

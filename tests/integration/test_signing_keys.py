@@ -364,13 +364,45 @@ def test_a_lost_store_is_not_filled_anew(ring, folder, tmp_path):
     assert not folder.exists()
 
 
-def test_a_key_that_the_inventory_gives_too_is_refused(run, ring, turn, filled):
+def test_values_that_clients_have_are_replaced_by_nobody_but_the_ring(run, ring, turn, filled):
+    def refused(*declared, **more):
+        before = {path.name: path.read_bytes() for path in filled.iterdir()}
+        error = run("secret", {"path": str(filled), "secrets": list(declared), **more}).error
+        assert {path.name: path.read_bytes() for path in filled.iterdir()} == before
+        return error
+
     ring()
-    given = [{"name": "secret_key", "kind": "opaque", "value": read(filled, "secret_key")}]
+    given = {"name": "secret_key", "kind": "opaque", "value": read(filled, "secret_key")}
+    assert not run("secret", {"path": str(filled), "secrets": [given]}).changed
     turn(chain="secret", step="publish")
     turn(chain="secret", step="switch")
-    assert run("secret", {"path": str(filled), "secrets": given}).changed
-    assert "take its value out of the inventory" in ring().error
+    error = refused(given)
+    assert "secret secret_key: the key ring has another value" in error and "out of the inventory" in error
+    other = {**DECLARED[0], "value": LEGACY[::-1]}
+    assert "secret jwt_secret: the key ring has another value, which clients use; put the" in refused(
+        other, *DECLARED[1:]
+    )
+    assert "secret publishable_key: the key ring" in refused(DECLARED[1], rotate=["publishable_key"])
+    assert not ring().changed
+    turn(revoke="jwt_secret", consent=True)
+    assert run("secret", {"path": str(filled), "secrets": [other, *DECLARED[3:]]}).changed, "it signs nothing any more"
+
+
+def test_a_key_of_a_hosted_project_stays_when_the_inventory_no_longer_gives_it(run, load, folder):
+    now = int(time.time())
+    claims = {
+        "iss": "supabase",
+        "ref": "abcdefghijklmnopqrst",
+        "role": "anon",
+        "iat": now,
+        "exp": now + 10 * 365 * 86400,
+    }
+    signed = {
+        "path": str(folder),
+        "secrets": [*DECLARED[:3], {**DECLARED[3], "value": load("module_utils.secrets.jwt").encode(claims, LEGACY)}],
+    }
+    assert run("secret", signed).changed
+    assert not run("secret", {"path": str(folder), "secrets": DECLARED}).changed
 
 
 def test_encryption_keys_and_nonsense_are_refused(ring, filled):

@@ -148,11 +148,12 @@ def secret_keys(edge: Edge, sites: Sequence[str], values: Mapping[str, str], sto
     wrong = [*store_faults]
     files = 0
     for site in sites:
+        before = files
         for url, body in delivered(edge, site):
             files += 1
             wrong += [f"{url} holds {what}" for what in dict.fromkeys(secrets_in(body, values))]
-    if not files and sites:
-        wrong.append(f"nothing is delivered by {', '.join(sites)}")
+        if files == before:
+            wrong.append(f"nothing is delivered by {site}, so nobody knows what it holds")
     seen = f"only root may read the store; {files} files of {len(sites)} front ends hold none of {len(values)} secrets"
     remedy = "take the secret out of the front end, then rotate it: whoever saw it has it"
     return judge("secret_keys", seen, wrong, remedy)
@@ -165,10 +166,12 @@ def delivered(edge: Edge, site: str) -> Iterator[tuple[str, str]]:
     while waiting and len(known) <= FILES_OF_A_SITE:
         url = waiting.pop(0)
         answer = edge.ask(url)
-        if answer.status != 200:
-            continue
-        yield url, answer.body
-        for reference in REFERENCE.findall(answer.body):
+        # A start page is often one to another language.
+        references = [answer.headers.get("location", "")] if 300 <= answer.status < 400 else []
+        if answer.status == 200:
+            yield url, answer.body
+            references = REFERENCE.findall(answer.body)
+        for reference in references:
             linked = urljoin(url, reference)
             if urlsplit(linked).netloc == host and linked not in known:
                 known.add(linked)

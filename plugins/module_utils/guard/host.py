@@ -116,8 +116,13 @@ class Host:
             raise GroundworkError("revert", f"it ended with {code}: {said}", f"it is tried again by itself; {LOOK_AT}")
 
     def confirm(self, identifier: str) -> None:
-        """Keep the change. Raises GroundworkError if it was taken back in the meantime."""
+        """Keep the change. Raises GroundworkError if it was taken back in the meantime.
+
+        May be called again: the first call's answer may have been lost with its connection.
+        """
         with lock():
+            if identifier_in(beside(".done")) == identifier:
+                return
             if pending() != identifier:
                 raise GroundworkError(
                     "confirmation",
@@ -126,7 +131,7 @@ class Host:
                 )
             # Gone in one piece; a timer that fires now finds nothing to do.
             change.FOLDER.rename(beside(".done"))
-            shutil.rmtree(beside(".done"), ignore_errors=True)
+            shutil.rmtree(beside(".done") / "former", ignore_errors=True)
             # Still under the lock, or it could be the next change's timer that is stopped.
             for command in change.disarm_commands():
                 self._run(command)
@@ -159,8 +164,12 @@ def beside(ending: str) -> Path:
 
 def pending() -> str | None:
     """Identifier of the change that waits for its confirmation."""
+    return identifier_in(change.FOLDER)
+
+
+def identifier_in(folder: Path) -> str | None:
     try:
-        return (change.FOLDER / "identifier").read_text(encoding="utf-8")
+        return (folder / "identifier").read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
 

@@ -142,7 +142,8 @@ def is_under_way(ring: Ring, chain: str, policy: Policy, now: datetime) -> bool:
         ready = ready_at(key, policy)
         if key.kind != "HS256" or ready is None or now < ready:
             return True
-    return False
+    # What was dropped and is not deployed is still accepted somewhere.
+    return any(key.delivered is None for key in ring.of(chain, "revoked"))
 
 
 def next_step(ring: Ring, chain: str, policy: Policy, now: datetime) -> Next | None:

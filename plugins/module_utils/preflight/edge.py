@@ -131,7 +131,7 @@ def _find_site_faults(where: str, site: Mapping[str, Any], values: Mapping[str, 
 def _find_user_faults(where: str, site: Mapping[str, Any]) -> Iterator[Fault]:
     """Of the hashes nothing is shown: what is none may be the password."""
     for user, value in (site.get("basic_auth") or {}).items():
-        remedy = "write ${secret:NAME}, whose value caddy hash-password makes"
+        remedy = "write what caddy hash-password makes of the password"
         if not value:
             yield Fault(where, f"user {user} of basic_auth has no hash", remedy)
         elif not PLACEHOLDER.fullmatch(str(value)) and not HASH.fullmatch(str(value)):

@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.probe.checks import AT_ITS_LOG, Seen, failed
 
+HERE = "127.0.0.1"
+LISTENING = "0A"
+
 
 def look_at_port(name: str, host: str, port: int, open_expected: bool, timeout: float) -> Seen:
-    """Whether something listens, and whether it should."""
+    """Whether something listens, and whether it should. On this host none of its addresses may, where it should not."""
+    if not open_expected and host == HERE and port in listened_at():
+        return failed("open", Fault(f"{name} ({port})", "somebody listens there", "find out who: ss -ltnp"))
     try:
         socket.create_connection((host, port), timeout).close()
         cause = ""
@@ -27,6 +33,13 @@ def look_at_port(name: str, host: str, port: int, open_expected: bool, timeout: 
             text, Fault(where, f"nobody takes a connection: {cause}", "look at the service that belongs there")
         )
     return failed(text, Fault(where, "somebody listens there", "find out who: ss -ltnp"))
+
+
+def listened_at() -> set[int]:
+    """TCP ports at which something on this host listens, whatever the address (proc(5), /proc/net/tcp)."""
+    tables = [Path("/proc/net") / table for table in ("tcp", "tcp6")]
+    rows = [row.split() for table in tables if table.exists() for row in table.read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENING}
 
 
 def look_at_redis(name: str, host: str, port: int, password: str, timeout: float) -> Seen:

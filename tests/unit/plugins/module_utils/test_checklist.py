@@ -221,8 +221,9 @@ def test_a_front_end_is_searched_to_its_last_file(site, edge_of):
 
 
 def test_a_front_end_that_delivers_nothing_is_not_met(site, edge_of):
-    site.pages.clear()
-    assert "nothing is delivered" in edge.secret_keys(edge_of, [f"{site.url}/"], {}, []).evidence
+    gone = f"{site.url}/gone"
+    found = edge.secret_keys(edge_of, [f"{site.url}/", gone], {}, [])
+    assert found.status == NOT_MET and f"nothing is delivered by {gone}" in found.evidence
 
 
 def test_cors(site, edge_of):

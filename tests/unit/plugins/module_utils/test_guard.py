@@ -66,6 +66,9 @@ def test_a_confirmed_change_stays_and_leaves_nothing_behind(machine):
     assert machine.text("new") == "text"
     left = [path.name for path in (machine.folder / "units").rglob("*")]
     assert not change.FOLDER.exists() and left == ["timers.target.wants"]
+    # The answer to the first call was lost with its connection.
+    machine.host.confirm(identifier)
+    assert machine.text("new") == "text"
 
 
 def test_what_is_not_confirmed_is_taken_back_to_the_letter(machine):

@@ -82,7 +82,7 @@ def test_a_clean_edge_has_no_faults():
         (site(headers={"X-A": "a\nb"}), "headers: the value of X-A has a line break"),
         ({"caddy_cookie_attributes": ["secret"]}, "secret is no attribute that every cookie could have"),
         (site(cookie_attributes=["SameSite=None"]), "browsers drop cookies with SameSite=None and without Secure"),
-        (site(basic_auth={"ann": ""}), "user ann of basic_auth has no hash; write ${secret:NAME}"),
+        (site(basic_auth={"ann": ""}), "user ann of basic_auth has no hash; write what caddy hash-password makes"),
         (site(basic_auth={"ann": "hunter2"}), "what user ann of basic_auth has is no hash of bcrypt or argon2id"),
         (site(basic_auth={"ann": "${secret:an_hash}"}), "nobody makes or gives secret an_hash; did you mean ann_hash?"),
         (
