@@ -129,6 +129,7 @@ def node1_address(node2) -> str:
         ("target_lsn=FF/0", "the end of what was received"),
         ("backup=none", "does not exist"),
         ("over=node2", "over is node1"),
+        ("target_name=never", "recovery ended before configured recovery target was reached"),
     ],
 )
 def test_what_cannot_work_is_refused_and_nothing_was_stopped(backed_up, play, node1, arguments, told):
@@ -193,16 +194,28 @@ def test_tables_come_back_beside_their_successors(backed_up, play, node1):
 
 def test_a_moment_comes_back_over_the_live_database(backed_up, play, node1, node2, served):
     before = timeline(node2)
+    rows = "select string_agg(id::text, ',' order by id) from groundwork_backup.rows"
     live(node1, "create table groundwork_backup.rows (id int)")
     live(node1, "insert into groundwork_backup.rows values (1)")
+    # At that moment a role has another password than the one that services log in with today.
+    live(node1, "alter role authenticator password 'of-another-time'")
     time.sleep(3)
     target = datetime.now(timezone.utc)
     time.sleep(3)
+    node1.check_output("docker exec supabase-db-1 bash /etc/groundwork/passwords.sh")
     live(node1, "insert into groundwork_backup.rows values (2)")
+    time.sleep(2)
+    replaced_second = datetime.now(timezone.utc)
+    time.sleep(2)
     play("playbooks/restore.yml", "-e", f"target_time={moment(target)}", "-e", "over=node1")
-    assert live(node1, "select string_agg(id::text, ',') from groundwork_backup.rows") == "1"
-    live(node1, "drop table groundwork_backup.rows")
+    assert live(node1, rows) == "1"
     assert served() == "200"
+    play("playbooks/restore.yml", "-e", f"target_time={moment(replaced_second)}")
+    try:
+        assert node1.check_output(f'{PSQL.format("groundwork-restored")} "{rows}"').strip() == "1,2"
+    finally:
+        node1.check_output("docker rm -f groundwork-restored; rm -r /var/lib/groundwork-restored")
+    live(node1, "drop table groundwork_backup.rows")
     # The new timeline is received, has a backup of its own, and what was replaced lies beside it.
     assert metrics(node2)['groundwork_backup_last_run_success{what="postgres"}'] == 1
     assert timeline(node2) == before + 1

@@ -160,7 +160,7 @@ def test_a_host_comes_back_without_what_was_never_backed_up(
         tag = command[command.index("--tag") + 1]
         if command[0] == "restore":
             done.append(tag)
-        return json.dumps([{"id": tag}] if tag in kept else [])
+        return json.dumps([{"id": tag, "time": "2026-01-31T12:00:00Z"}] if tag in kept else [])
 
     monkeypatch.setattr(source, "restic", restic)
     monkeypatch.setattr(source, "repositories", lambda: [([], {})])
@@ -193,7 +193,7 @@ def test_what_a_new_backup_host_lacks_comes_from_the_repository_elsewhere(monkey
         if command[0] == "restore":
             restored.append((command[command.index("--tag") + 1], arguments[0]))
         tag = command[command.index("--tag") + 1]
-        return json.dumps([{"id": tag}] if tag in kept[arguments[0]] else [])
+        return json.dumps([{"id": tag, "time": "2026-01-31T12:00:00Z"}] if tag in kept[arguments[0]] else [])
 
     monkeypatch.setattr(source, "restic", restic)
     monkeypatch.setattr(source, "repositories", lambda: [(["near"], {}), (["far"], {})])
@@ -201,6 +201,21 @@ def test_what_a_new_backup_host_lacks_comes_from_the_repository_elsewhere(monkey
     source.restore(wanted, "/")
     assert restored == [(tag, "near" if tag in near else "far") for tag in wanted]
     assert "never backed up" not in capsys.readouterr().out
+
+
+def test_a_dry_run_says_of_when_files_would_come_back(monkeypatch, capsys, source):
+    times = ["2026-01-31T12:00:00.123456789+01:00", "2026-01-31T11:30:00Z"]
+    commands = []
+
+    def restic(_arguments: list[str], _environment: dict[str, str], *command: str) -> str:
+        commands.append(command[0])
+        return json.dumps([{"id": "a" * 64, "time": time} for time in times])
+
+    monkeypatch.setattr(source, "restic", restic)
+    monkeypatch.setattr(source, "repositories", lambda: [([], {})])
+    source.restore(["volumes"], "/srv", check=True)
+    assert capsys.readouterr().out == "volumes: would come back as it was at 2026-01-31 11:30:00 UTC\n"
+    assert set(commands) == {"snapshots"}
 
 
 def test_a_database_that_is_silent_is_the_one_that_spoke_last(monkeypatch, tmp_path, source):

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .choice import SEGMENT, Archive, BaseBackup, is_needed, parse_lsn
+from .choice import Archive, BaseBackup, is_needed
+from .wal import HISTORY, SEGMENT, parse_history, parse_lsn
 
 
 def parse_backups(listing: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]) -> tuple[BaseBackup, ...]:
@@ -47,7 +49,7 @@ def wal_files(home: Path) -> dict[str, Path]:
     streaming, filed, kept = (sorted((home / folder).rglob("*")) for folder in ("main/streaming", "main/wals", "kept"))
     found: dict[str, Path] = {}
     for file in (*filed, *streaming, *kept):
-        if SEGMENT.match(file.name) or file.suffix == ".history":
+        if SEGMENT.match(file.name) or HISTORY.match(file.name):
             found.setdefault(file.name, file)
     for file in (*streaming, *kept):
         if file.suffix == ".partial":
@@ -94,11 +96,21 @@ def other_database(home: Path, system: str) -> str:
 def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -> Archive:
     """``beat_file`` holds the last beat that the database acknowledged, as seconds since 1970. A host to which all came
     from elsewhere has none: there the WAL itself says until when it was received."""
-    segments = {name: _received(file) for name, file in wal_files(home).items() if SEGMENT.match(name)}
+    files = wal_files(home)
+    segments = {name: _received(file) for name, file in files.items() if SEGMENT.match(name)}
+    timelines = tuple(
+        parse_history(name, content_of(file).decode()) for name, file in sorted(files.items()) if HISTORY.match(name)
+    )
     seen = max(segments.values(), default=None)
     if beat_file.exists():
         seen = _moment(json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"])
-    return Archive(backups, segments, seen)
+    return Archive(backups, segments, seen, timelines)
+
+
+def content_of(file: Path) -> bytes:
+    """Of a segment or a history, which Barman may have compressed."""
+    content = file.read_bytes()
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
 def _received(file: Path) -> datetime:

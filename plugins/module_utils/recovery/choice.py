@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-SEGMENT = re.compile(r"^[0-9A-F]{24}$")
-# Segments of 16 MiB, PostgreSQL's default: 256 of them in each of the second group's numbers.
-SEGMENT_BYTES = 16 * 1024 * 1024
+from .wal import SEGMENT_BYTES, Timeline, format_lsn, segment_number, timeline_number
+
 # What recovery writes beside what it restores: replayed segments and the new timeline's first ones.
 HEADROOM = 1.1
 
@@ -52,38 +51,37 @@ class Archive:
     """What there is to restore from.
 
     ``segments`` are names without a suffix, each with when the last of it was received; ``seen`` is the last second
-    known to have been received.
+    known to have been received; ``timelines`` those with a history file, which the first one has not.
     """
 
     backups: tuple[BaseBackup, ...]
     segments: Mapping[str, datetime]
     seen: datetime | None
+    timelines: tuple[Timeline, ...] = ()
+
+    def timeline(self, moment: datetime | None) -> Timeline:
+        """The one in force then: the first that received something at that moment or later. Without one the newest.
+
+        A restore begins the next one only after the former has ended, so what that received last is its end.
+        """
+        ends: dict[int, datetime] = {one.number: datetime.min.replace(tzinfo=timezone.utc) for one in self.timelines}
+        for name, received in self.segments.items():
+            number = timeline_number(name)
+            ends[number] = max(received, ends.get(number, received))
+        later = (number for number, end in sorted(ends.items()) if moment and end >= moment)
+        number = next(later, max(ends, default=1))
+        return next((one for one in self.timelines if one.number == number), Timeline(number))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The backup to begin with and the segments it needs, oldest first; or refusals: object, cause and remedy."""
+    """The backup to begin with and the segments it needs, oldest first, on the way to a timeline; or refusals: object,
+    cause and remedy."""
 
     backup: BaseBackup | None = None
     segments: tuple[str, ...] = ()
+    timeline: int = 1
     refusals: tuple[str, ...] = ()
-
-
-def parse_lsn(text: str) -> int:
-    """``16/B374D848`` as a number. Raises ValueError."""
-    high, slash, low = text.partition("/")
-    if not slash:
-        raise ValueError(f"{text} is no position in the WAL; they look like 16/B374D848")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def format_lsn(lsn: int) -> str:
-    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
-
-
-def segment_number(name: str) -> int:
-    """A segment's place in the WAL, whatever its timeline."""
-    return int(name[8:16], 16) << 8 | int(name[16:24], 16)
 
 
 def is_needed(name: str, first: str) -> bool:
@@ -115,26 +113,28 @@ def missing_segments(names: Iterable[str], first: str) -> list[str]:
 
 
 def choose(archive: Archive, target: Target, free: Mapping[str, int]) -> Choice:
-    """The newest backup that ends before the target.
+    """The newest backup that ends before the target, on the way to the timeline that was in force there.
 
     Args:
         archive: what there is.
         target: what is wanted.
         free: bytes by place, for each place that the data will be written to.
     """
-    candidates, refusals = _candidates(archive, target)
+    timeline = archive.timeline(target.time)
+    candidates, refusals = _candidates(archive, target, timeline)
     if refusals:
         return Choice(refusals=tuple(refusals))
     backup = max(candidates, key=lambda one: one.ended)
+    on_the_way = list(filter(timeline.holds, archive.segments))
     needed = sorted(
-        (name for name in archive.segments if is_needed(name, backup.first_segment)),
+        (name for name in on_the_way if is_needed(name, backup.first_segment)),
         key=lambda name: (segment_number(name), name),
     )
-    missing = missing_segments(archive.segments, backup.first_segment)
+    missing = missing_segments(on_the_way, backup.first_segment)
     # What lies behind the target is not needed, and a gap there is no reason to refuse.
     if target.lsn is not None:
         missing = [name for name in missing if segment_number(name) * SEGMENT_BYTES <= target.lsn]
-    elif target.time and missing and _received(archive, segment_number(missing[0]) - 1, target.time):
+    elif target.time and missing and _received(archive, on_the_way, segment_number(missing[0]) - 1, target.time):
         missing = []
     if missing:
         refusals.append(
@@ -147,15 +147,15 @@ def choose(archive: Archive, target: Target, free: Mapping[str, int]) -> Choice:
         for place, have in sorted(free.items())
         if have < need
     ]
-    return Choice(None, (), tuple(refusals)) if refusals else Choice(backup, tuple(needed))
+    return Choice(refusals=tuple(refusals)) if refusals else Choice(backup, tuple(needed), timeline.number)
 
 
-def _received(archive: Archive, number: int, moment: datetime) -> bool:
-    """Whether what was written until that moment lies in segments up to this one."""
-    return any(at >= moment for name, at in archive.segments.items() if segment_number(name) == number)
+def _received(archive: Archive, names: Iterable[str], number: int, moment: datetime) -> bool:
+    """Whether what was written until that moment lies in those of the segments up to this number."""
+    return any(archive.segments[name] >= moment for name in names if segment_number(name) == number)
 
 
-def _candidates(archive: Archive, target: Target) -> tuple[Sequence[BaseBackup], list[str]]:
+def _candidates(archive: Archive, target: Target, timeline: Timeline) -> tuple[Sequence[BaseBackup], list[str]]:
     backups = [one for one in archive.backups if target.backup in ("", one.id)]
     if not backups:
         named = (
@@ -173,7 +173,8 @@ def _candidates(archive: Archive, target: Target) -> tuple[Sequence[BaseBackup],
             ]
     elif target.lsn is not None:
         fitting = [one for one in backups if one.end_lsn <= target.lsn]
-        newest = max((segment_number(name) + 1 for name in archive.segments), default=0) * SEGMENT_BYTES
+        newest = max((segment_number(name) + 1 for name in archive.segments if timeline.holds(name)), default=0)
+        newest *= SEGMENT_BYTES
         if target.lsn > newest:
             return [], [
                 f"{target.text}: lies after {format_lsn(newest)}, the end of what was received; "
@@ -186,10 +187,18 @@ def _candidates(archive: Archive, target: Target) -> tuple[Sequence[BaseBackup],
             f"{target.text}: lies before {oldest.ended.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC "
             f"({format_lsn(oldest.end_lsn)}), the end of the oldest backup; choose a later target"
         ]
-    return fitting, []
+    leading = [one for one in fitting if timeline.follows(one.first_segment, one.end_lsn)]
+    if not leading:
+        known = ", ".join(one.id for one in fitting)
+        return [], [
+            f"{target.text}: is on timeline {timeline.number}, to which none of {known} leads: "
+            "a restore replaced what they go on with; choose a target_time before that restore, or take a backup now "
+            "(playbooks/backup.yml) and restore from that"
+        ]
+    return leading, []
 
 
-def recovery_file(own: str, target: Target) -> str:
+def recovery_file(own: str, target: Target, timeline: int) -> str:
     """``postgresql.auto.conf`` for the recovery: ``own`` without what an earlier restore left, and this one's settings.
 
     A target that is set to nothing beside another one counts as a second target for PostgreSQL. The recovery ends
@@ -199,7 +208,8 @@ def recovery_file(own: str, target: Target) -> str:
     kept = [line for line in own.splitlines() if not line.startswith(dropped)]
     settings = {
         "restore_command": "cp groundwork_wal/%f %p",
-        "recovery_target_timeline": "latest",
+        # By its number: the newest one may have replaced the target.
+        "recovery_target_timeline": str(timeline),
         "recovery_target_action": "promote",
         # A server that only reads would look well to those who wait for it.
         "hot_standby": "off",

@@ -24,7 +24,6 @@ from metrics import write_metrics
 
 SETTINGS: dict[str, Any] = json.loads(Path("/etc/groundwork-backup/settings.json").read_text(encoding="utf-8"))
 ACKNOWLEDGED = Path("/var/lib/groundwork-backup/beat.json")
-KEPT = "1 hour"
 LAG = """
 select coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.write_lsn), -1),
   coalesce(pg_wal_lsn_diff(r.write_lsn, '0/0'), 0),
@@ -32,6 +31,11 @@ select coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.write_lsn), -1),
 from (select 1) one
 left join pg_replication_slots s on s.slot_name = 'groundwork_backup'
 left join pg_stat_replication r on r.pid = s.active_pid
+"""
+# The newest beat of before the database started stays, too: after a restore it says what was lost.
+FORGET = """
+delete from groundwork_backup.heartbeat where at < now() - interval '1 hour' and at < coalesce(
+  (select max(at) from groundwork_backup.heartbeat where at < pg_postmaster_start_time()), 'infinity')
 """
 BEAT = "insert into groundwork_backup.heartbeat default values returning beat, extract(epoch from at)"
 
@@ -87,7 +91,7 @@ def beat(connection: Any) -> None:
             if number % 5 == 0:
                 write_metrics(SETTINGS["metrics_dir"], "backup_wal", samples)
             if number % 60 == 59:
-                cursor.execute("delete from groundwork_backup.heartbeat where at < now() - %s::interval", (KEPT,))
+                cursor.execute(FORGET)
             time.sleep(max(0.0, 1 - (time.monotonic() - began)))
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import gzip
 import io
 import json
 import os
@@ -42,9 +41,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
 from offsite import fetch, send_away
-from recovery.barman import other_database, parse_backups, read_archive, wal_files
-from recovery.choice import BaseBackup, Choice, Target, choose, parse_lsn, parse_time, recovery_file
+from recovery.barman import content_of, other_database, parse_backups, read_archive, wal_files
+from recovery.choice import BaseBackup, Choice, Target, choose, parse_time, recovery_file
 from recovery.snapshots import Snapshot, lock_patience, misdated, refusal, taken_at
+from recovery.wal import HISTORY, parse_lsn
 from scratch import ask, start_scratch
 
 HOME = Path("/var/lib/barman")
@@ -322,6 +322,8 @@ def decide(target: Target, free: dict[str, int]) -> Choice:
 
 
 def prepare(arguments: argparse.Namespace) -> None:
+    if len([given for given in (arguments.time, arguments.lsn, arguments.name) if given]) > 1:
+        raise SystemExit("target_time, target_lsn, target_name: PostgreSQL stops at one of them; give one")
     try:
         target = Target(
             parse_time(arguments.time) if arguments.time else None,
@@ -343,12 +345,15 @@ def prepare(arguments: argparse.Namespace) -> None:
 def make_ticket(target: Target, choice: Choice) -> dict[str, Any]:
     assert choice.backup is not None
     files = wal_files(HOME)
-    histories = [name for name in files if name.endswith(".history")]
+    # All of them: a restored database gives its new timeline a number that none of these has.
+    histories = [name for name in files if HISTORY.match(name)]
     return {
         "backup": choice.backup.id,
         "target": target.text,
         "auto_conf": recovery_file(
-            (HOME / "main" / "base" / choice.backup.id / "data" / "postgresql.auto.conf").read_text(), target
+            (HOME / "main" / "base" / choice.backup.id / "data" / "postgresql.auto.conf").read_text(),
+            target,
+            choice.timeline,
         ),
         "segments": {name: str(files[name]) for name in [*choice.segments, *histories]},
         "acknowledged": json.loads(BEAT.read_text(encoding="utf-8")) if BEAT.exists() else None,
@@ -363,7 +368,7 @@ def send(ticket: dict[str, Any], stream: BinaryIO) -> None:
     with tarfile.open(fileobj=stream, mode="w|", bufsize=1 << 20) as archive:
         archive.add(data, ".", filter=lambda member: None if member.name == f"./{RESTORED_WAL}" else owned(member))
         for name, path in ticket["segments"].items():
-            add(archive, f"./{RESTORED_WAL}/{name}", content_of(Path(path)))
+            add(archive, f"./{RESTORED_WAL}/{name}", segment_content(Path(path)))
         add(archive, "./postgresql.auto.conf", ticket["auto_conf"].encode())
         add(archive, "./recovery.signal", b"")
 
@@ -379,12 +384,9 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def content_of(path: Path) -> bytes:
-    """A segment, which Barman may have compressed and may have moved on from where it was received."""
-    if not path.exists():
-        path = wal_files(HOME)[path.name.removesuffix(".partial")]
-    content = path.read_bytes()
-    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+def segment_content(path: Path) -> bytes:
+    """Barman may have moved it on from where it was received."""
+    return content_of(path if path.exists() else wal_files(HOME)[path.name.removesuffix(".partial")])
 
 
 def offsite() -> None:

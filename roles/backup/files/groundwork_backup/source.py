@@ -4,9 +4,10 @@
 """Backups of Redis, volumes and configuration into a repository on another host; and their way back.
 
 usage: source redis|volumes|config [--label LABEL]
-       source restore config|volumes|redis … --target FOLDER
+       source restore config|volumes|redis … --target FOLDER [--check]
        source receive FOLDER           (the database that the other host has prepared)
        source scratch FOLDER           (a server on it, beside the live one)
+       source recover FOLDER           (only until it has recovered: what is left is to start it in its place)
        source tables TABLES [--check]  (copied from that server into the live database)
 """
 
@@ -27,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
-from recovery.snapshots import OF_DATABASE, lock_patience, other_history
+from recovery.snapshots import OF_DATABASE, lock_patience, other_history, taken_at
 from scratch import ask, start_scratch
 from tables import check_tables, restore_tables
 
@@ -39,6 +40,7 @@ MANIFEST = Path("/var/lib/groundwork-backup/volumes.json")
 # Which database it was that last said so.
 IDENTIFIER_NOTE = Path("/var/lib/groundwork-backup/database-identifier")
 SCRATCH = "groundwork-restored"
+RECOVERY = "groundwork-recovery"
 # Redis's own auto-aof-rewrite-percentage.
 REDIS_REWRITES = "100"
 
@@ -188,23 +190,28 @@ def back_up(what: str, label: str) -> None:
         write_metrics(folder, f"backup_{what}", samples)
 
 
-def restore(tags: list[str], target: str) -> None:
+def restore(tags: list[str], target: str, check: bool = False) -> None:
     """The newest snapshot of each. To /, where the files were, Docker gets its volumes as well.
 
     Each from the repository on the backup host, or where that is new and lacks it, from the one elsewhere. A lost host
     comes back without what was never backed up, but not without its configuration and keys.
     """
     listing = ["snapshots", "--json", "--host", "source", "--tag"]
-    wanted, found = [tag for tag in tags if has(tag)], {}
+    wanted, found, taken = [tag for tag in tags if has(tag)], {}, {}
     for arguments, environment in repositories():
-        for tag in wanted:
-            if tag not in found and json.loads(restic(arguments, environment, *listing, tag)):
+        for tag in [tag for tag in wanted if tag not in found]:
+            if there := json.loads(restic(arguments, environment, *listing, tag)):
                 found[tag] = arguments, environment
+                taken[tag] = max(taken_at(one["time"]) for one in there)
     missing = [tag for tag in wanted if tag not in found]
     if missing and (target != "/" or "config" in missing):
         raise SystemExit(f"{', '.join(missing)}: no repository has a snapshot of it")
     for tag in missing:
         print(f"{tag}: was never backed up, so nothing of it comes back")
+    if check:
+        for tag, at in taken.items():
+            print(f"{tag}: would come back as it was at {at:%Y-%m-%d %H:%M:%S} UTC")
+        return
     for tag in filter(found.get, wanted):
         arguments, environment = found[tag]
         restic(arguments, environment, "restore", "latest", "--host", "source", "--tag", tag, "--target", target)
@@ -224,6 +231,24 @@ def receive(folder: str) -> None:
         raise SystemExit("the backup host ended early; its journal says why, and nothing was started from what arrived")
 
 
+def recover(folder: str) -> None:
+    """Whatever keeps PostgreSQL from reaching its target is known before anything else is stopped."""
+    try:
+        start_scratch(RECOVERY, database_image(), Path(folder))
+        subprocess.run(["docker", "stop", "--time", "600", RECOVERY], check=True, stdout=subprocess.DEVNULL)
+    finally:
+        subprocess.run(["docker", "rm", "-f", RECOVERY], capture_output=True, check=False)
+
+
+def database_image() -> str:
+    return subprocess.run(
+        ["docker", "inspect", "-f", "{{.Config.Image}}", SOURCE["database_container"]],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -232,7 +257,8 @@ def main() -> None:
     files = commands.add_parser("restore")
     files.add_argument("tags", nargs="+", choices=["config", "volumes", "redis"])
     files.add_argument("--target", required=True)
-    for name in ("receive", "scratch"):
+    files.add_argument("--check", action="store_true")
+    for name in ("receive", "scratch", "recover"):
         commands.add_parser(name).add_argument("folder")
     tables = commands.add_parser("tables")
     tables.add_argument("tables")
@@ -240,15 +266,11 @@ def main() -> None:
     arguments = parser.parse_args()
     os.umask(0o077)
     if arguments.command == "restore":
-        restore(arguments.tags, arguments.target)
+        restore(arguments.tags, arguments.target, arguments.check)
     elif arguments.command == "scratch":
-        image = subprocess.run(
-            ["docker", "inspect", "-f", "{{.Config.Image}}", SOURCE["database_container"]],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        start_scratch(SCRATCH, image, Path(arguments.folder))
+        start_scratch(SCRATCH, database_image(), Path(arguments.folder))
+    elif arguments.command == "recover":
+        recover(arguments.folder)
     elif arguments.command == "tables" and arguments.check:
         check_tables(SOURCE["database_container"], arguments.tables)
     elif arguments.command == "tables":

@@ -22,16 +22,20 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.barma
     wal_files,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.choice import (
-    SEGMENT_BYTES,
     Archive,
     BaseBackup,
     Target,
     choose,
-    format_lsn,
     missing_segments,
-    parse_lsn,
     parse_time,
     recovery_file,
+)
+from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.wal import (
+    SEGMENT_BYTES,
+    Timeline,
+    format_lsn,
+    parse_history,
+    parse_lsn,
 )
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -122,8 +126,61 @@ def test_a_change_of_timeline_is_no_gap():
     names = {*map(segment, range(10, 16)), *(segment(number, 2) for number in range(15, 20))}
     assert missing_segments(names, segment(10)) == []
     assert missing_segments(names - {segment(17, 2)}, segment(10)) == [segment(17, 2)]
-    choice = choose(Archive((OLD,), dict.fromkeys(names, NOON), NOON), Target(), PLENTY)
+    second = Timeline(2, ((1, 15 * SEGMENT_BYTES + 5),))
+    choice = choose(Archive((OLD,), dict.fromkeys(names, NOON), NOON, (second,)), Target(), PLENTY)
+    assert choice.timeline == 2
     assert choice.segments[4:8] == (segment(14), segment(15), segment(15, 2), segment(16, 2))
+
+
+def at(hours: float) -> datetime:
+    return NOON + timedelta(hours=hours)
+
+
+# Until three o'clock the first timeline was written; then segments 13 and later were replaced by those of the second
+# one, and at five, by a restore to a moment before that one, both by the third.
+REPLACED = Archive(
+    (
+        backup("first", 0, 10),
+        replace(backup("late", 2, 17), first_segment=segment(17)),
+        replace(backup("second", 4, 15), first_segment=segment(15, 2)),
+    ),
+    {
+        **{segment(number): at((number - 10) * 0.3) for number in range(10, 21)},
+        **{segment(number, 2): at(3 + (number - 13) * 0.5) for number in range(13, 18)},
+        **{segment(number, 3): at(5 + (number - 12) * 0.5) for number in range(12, 15)},
+    },
+    at(6),
+    (Timeline(2, ((1, 13 * SEGMENT_BYTES + 7),)), Timeline(3, ((1, 12 * SEGMENT_BYTES + 9),))),
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "timeline", "last"),
+    [
+        (Target(time=at(1)), "first", 1, segment(20)),
+        (Target(time=at(2.9)), "late", 1, segment(20)),
+        (Target(time=at(3.5)), "first", 2, segment(17, 2)),
+        (Target(time=at(4.5)), "second", 2, segment(17, 2)),
+        (Target(time=at(5.5)), "first", 3, segment(14, 3)),
+        (Target(), "first", 3, segment(14, 3)),
+    ],
+)
+def test_a_second_is_that_of_the_timeline_that_was_in_force(target, name, timeline, last):
+    choice = choose(REPLACED, target, PLENTY)
+    assert (choice.backup.id, choice.timeline, choice.segments[-1]) == (name, timeline, last)
+    # Of a former timeline nothing that was replaced.
+    assert timeline == 1 or not {segment(14), segment(20)} & set(choice.segments)
+
+
+def test_a_backup_that_a_restore_has_replaced_leads_to_no_later_second():
+    told = refusal(Target(backup="late"), REPLACED)
+    assert "is on timeline 3, to which none of late leads" in told and "playbooks/backup.yml" in told
+    assert "none of second leads" in refusal(Target(time=at(5.5), backup="second"), REPLACED)
+
+
+def test_a_history_file_names_where_each_timeline_was_left():
+    text = "1\t0/3000148\tbefore 2026-01-31 12:00:00+00\n\n2\t1/4000000\tno recovery target specified\n"
+    assert parse_history("0000000A.history", text) == Timeline(10, ((1, 0x3000148), (2, 0x104000000)))
 
 
 def test_segments_of_a_timeline_before_the_backups_do_not_count():
@@ -152,12 +209,13 @@ def test_positions_are_read_and_written():
 def test_the_recovery_has_one_target_whatever_was_there_before():
     own = "max_slot_wal_keep_size = '4GB'\nrecovery_target_name = 'former'\nrestore_command = 'former'\n"
     own += "synchronous_standby_names = 'former'\n"
-    text = recovery_file(own, Target(time=NOON))
+    text = recovery_file(own, Target(time=NOON), 2)
+    assert "recovery_target_timeline = '2'" in text
     assert "max_slot_wal_keep_size" in text and "former" not in text
     assert "recovery_target_time = '2026-01-31 12:00:00.000000+00'" in text
-    assert "recovery_target_time =" not in recovery_file(text, Target(lsn=16))
-    assert "recovery_target_lsn = '0/10'" in recovery_file(text, Target(lsn=16))
-    assert "recovery_target_name = 'it''s'" in recovery_file("", Target(name="it's"))
+    assert "recovery_target_time =" not in recovery_file(text, Target(lsn=16), 2)
+    assert "recovery_target_lsn = '0/10'" in recovery_file(text, Target(lsn=16), 2)
+    assert "recovery_target_name = 'it''s'" in recovery_file("", Target(name="it's"), 1)
 
 
 def test_barmans_catalogue_is_read_without_unfinished_backups():
@@ -173,7 +231,7 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     (tmp_path / "main/wals/0000000100000000" / segment(3)).write_bytes(gzip.compress(b"x"))
     (tmp_path / "main/streaming" / f"{segment(4)}.partial").write_bytes(b"x")
     (tmp_path / "kept" / f"{segment(3)}.partial").write_bytes(b"x")
-    (tmp_path / "main/wals/00000002.history").write_bytes(b"x")
+    (tmp_path / "main/wals/00000002.history").write_bytes(gzip.compress(b"1\t0/3000148\twhy\n"))
     (tmp_path / "main/wals/main-xlog.db").write_bytes(b"x")
     files = wal_files(tmp_path)
     assert set(files) == {segment(3), segment(4), "00000002.history"}
@@ -186,6 +244,7 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     beat.write_text(json.dumps({"beat": 1, "acknowledged": NOON.timestamp()}), encoding="utf-8")
     archive = read_archive(tmp_path, (), beat)
     assert archive.seen == NOON and archive.segments.keys() == {segment(3), segment(4)}
+    assert archive.timelines == (Timeline(2, ((1, 0x3000148),)),)
 
 
 def test_wal_that_is_filed_while_it_is_listed_is_found(tmp_path, monkeypatch):
