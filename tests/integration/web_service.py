@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from typing import Any, ClassVar
 
 from postgres_server import docker
@@ -75,7 +76,10 @@ class QuietServer(ThreadingHTTPServer):
 @contextmanager
 def running_service(network: str) -> Iterator[tuple[str, int]]:
     """The service, by the address and the port that containers of a network reach it under."""
-    machine = docker("network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    # An engine that was never restarted names no gateway of its default network, and takes the subnet's first address.
+    form = "{{with index .IPAM.Config 0}}{{or .Gateway .Subnet}}{{end}}"
+    known = docker("network", "inspect", network, "--format", form).strip()
+    machine = str(next(ip_network(known).hosts())) if "/" in known else known
     service = QuietServer((machine, 0), Service)
     threading.Thread(target=service.serve_forever, daemon=True).start()
     try:
