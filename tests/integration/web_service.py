@@ -79,7 +79,7 @@ def running_service(network: str) -> Iterator[tuple[str, int]]:
     # An engine that was never restarted names no gateway of its default network, and takes the subnet's first address.
     form = "{{with index .IPAM.Config 0}}{{or .Gateway .Subnet}}{{end}}"
     known = docker("network", "inspect", network, "--format", form).strip()
-    machine = str(next(ip_network(known).hosts())) if "/" in known else known
+    machine = str(ip_network(known)[1]) if "/" in known else known
     service = QuietServer((machine, 0), Service)
     threading.Thread(target=service.serve_forever, daemon=True).start()
     try:
