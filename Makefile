@@ -46,8 +46,7 @@ sanity: tools ## ansible-test sanity and units
 	@scripts/ansible-test units
 
 integration: tools ## modules against PostgreSQL 17 and 15
-	@# More workers than cores: many a test waits for a server.
-	@scripts/with-docker scripts/pytest tests/integration -n $$(($$(nproc) + 1)) --dist loadfile --durations 25 --durations-min 20
+	@scripts/with-docker scripts/pytest tests/integration -n auto --dist loadfile --durations 25 --durations-min 20
 
 molecule: molecule-hardening molecule-default ## on fresh servers, check, converge, idempotence, verify: role hardening, and the whole site
 

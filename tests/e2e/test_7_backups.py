@@ -124,11 +124,8 @@ def node1_address(node2) -> str:
     ("arguments", "told"),
     [
         ("target_time=2020-01-01T00:00:00Z", "choose a later target"),
-        ("target_time=2099-01-01T00:00:00Z", "leave target_time out"),
-        ("target_time=2026-01-01T00:00:00", "has no time zone"),
-        ("target_lsn=FF/0", "the end of what was received"),
-        ("backup=none", "does not exist"),
         ("over=node2", "over is node1"),
+        # PostgreSQL finds it out when it has read all WAL.
         ("target_name=never", "recovery ended before configured recovery target was reached"),
     ],
 )
@@ -138,6 +135,21 @@ def test_what_cannot_work_is_refused_and_nothing_was_stopped(backed_up, play, no
     said = play("playbooks/restore.yml", *options, expect=2)
     assert told in " ".join(said.output.split())
     assert node1.check_output("docker inspect -f '{{.State.StartedAt}}' supabase-db-1") == started
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("--time 2099-01-01T00:00:00Z", "leave target_time out"),
+        ("--time 2026-01-01T00:00:00", "has no time zone"),
+        ("--time 2026-01-01T00:00:00Z --name noon", "give one"),
+        ("--lsn FF/0", "the end of what was received"),
+        ("--backup none", "does not exist"),
+    ],
+)
+def test_the_backup_host_refuses_what_it_cannot_give(backed_up, node2, target, told):
+    refused = node2.run(f"{TOOLS}/server prepare {target} --check")
+    assert refused.rc != 0 and told in refused.stderr
 
 
 def test_a_host_that_lives_is_not_taken_for_a_lost_one(backed_up, play):

@@ -80,7 +80,7 @@ def test_an_authority_that_is_away_costs_nothing_while_the_certificate_lasts(edg
     try:
         first, noted = served(edge).serial_number, len(edge.log())
         with constant_requests(edge) as tally:
-            wait_until(lambda: edge.log()[noted:].count("queuing for renewal") > 10, "a renewal is due", 40)
+            wait_until(lambda: edge.log()[noted:].count("queuing for renewal") > 10, "a renewal is due", 90)
             assert served(edge).serial_number == first
     finally:
         authority.within_reach()
