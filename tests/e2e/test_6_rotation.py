@@ -184,7 +184,7 @@ def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, la
     said += play("playbooks/rotate_secrets.yml", "-vvv", "--diff").output
     assert secret("tenant_app_login") not in passwords
     # A host that is lost now comes back with these, and not with those of last night.
-    assert node1.run("test /var/lib/groundwork/metrics/backup_config.prom -nt /etc/groundwork/secrets").rc == 0
+    assert node1.run("test /var/lib/groundwork-backup/config.stamp -nt /etc/groundwork/secrets").rc == 0
     for role, name in {**PASSWORDS, secret("tenant_app_login"): "tenant_app_password"}.items():
         assert can_log_in(node1, role, secret(name)), role
     for role, password in passwords.items():

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from .choice import Archive, BaseBackup, is_needed
-from .wal import HISTORY, SEGMENT, parse_history, parse_lsn
+from .wal import HISTORY, SEGMENT, parse_history, parse_lsn, timeline_number
+
+# Beside Barman's folders, and when the timelines that a restore has left ended: seconds since 1970 by number.
+ENDS = "timelines.json"
 
 
 def parse_backups(listing: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]) -> tuple[BaseBackup, ...]:
@@ -104,7 +107,26 @@ def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -
     seen = max(segments.values(), default=None)
     if beat_file.exists():
         seen = _moment(json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"])
-    return Archive(backups, segments, seen, timelines)
+    return Archive(backups, segments, seen, timelines, noted_ends(home))
+
+
+def noted_ends(home: Path) -> dict[int, datetime]:
+    note = home / ENDS
+    ends = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    return {int(number): _moment(end) for number, end in ends.items()}
+
+
+def note_end(home: Path, beat_file: Path) -> None:
+    """What the newest timeline received is all that it will ever have, unless the same one goes on and ends later."""
+    if not beat_file.exists():
+        return
+    newest = max((timeline_number(name) for name in wal_files(home) if SEGMENT.match(name)), default=1)
+    # The next beat was due a second later.
+    end = json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"] + 1
+    ends = {number: moment.timestamp() for number, moment in noted_ends(home).items()}
+    new = home / f"{ENDS}.new"
+    new.write_text(json.dumps({**ends, newest: end}), encoding="utf-8")
+    new.replace(home / ENDS)
 
 
 def content_of(file: Path) -> bytes:

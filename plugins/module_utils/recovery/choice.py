@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from .wal import SEGMENT_BYTES, Timeline, format_lsn, segment_number, timeline_number
@@ -51,23 +51,27 @@ class Archive:
     """What there is to restore from.
 
     ``segments`` are names without a suffix, each with when the last of it was received; ``seen`` is the last second
-    known to have been received; ``timelines`` those with a history file, which the first one has not.
+    known to have been received; ``timelines`` those with a history file, which the first one has not; ``ends`` when
+    those that were left ended by the database's own clock, where that is known.
     """
 
     backups: tuple[BaseBackup, ...]
     segments: Mapping[str, datetime]
     seen: datetime | None
     timelines: tuple[Timeline, ...] = ()
+    ends: Mapping[int, datetime] = field(default_factory=dict)
 
     def timeline(self, moment: datetime | None) -> Timeline:
-        """The one in force then: the first that received something at that moment or later. Without one the newest.
+        """The one in force then: the first that ended at that moment or later. Without one the newest.
 
-        A restore begins the next one only after the former has ended, so what that received last is its end.
+        A restore begins the next one only after the former has ended. Where nobody noted when, it is when the last of
+        it was received, by this host's clock.
         """
         ends: dict[int, datetime] = {one.number: datetime.min.replace(tzinfo=timezone.utc) for one in self.timelines}
         for name, received in self.segments.items():
             number = timeline_number(name)
             ends[number] = max(received, ends.get(number, received))
+        ends.update((number, end) for number, end in self.ends.items() if number in ends)
         later = (number for number, end in sorted(ends.items()) if moment and end >= moment)
         number = next(later, max(ends, default=1))
         return next((one for one in self.timelines if one.number == number), Timeline(number))

@@ -42,7 +42,10 @@ def parse_history(name: str, text: str) -> Timeline:
     Source: PostgreSQL, src/backend/access/transam/timeline.c.
     """
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return Timeline(int(name[:8], 16), tuple((int(line[0]), parse_lsn(line[1])) for line in lines))
+    former = [(int(line[0]), parse_lsn(line[1])) for line in lines]
+    # A restore to a position of an earlier timeline on the way adds that position behind the later ones.
+    lefts = [min(left for _number, left in former[place:]) for place in range(len(former))]
+    return Timeline(int(name[:8], 16), tuple((number, left) for (number, _left), left in zip(former, lefts)))
 
 
 def parse_lsn(text: str) -> int:

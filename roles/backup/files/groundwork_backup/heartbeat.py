@@ -34,8 +34,8 @@ left join pg_stat_replication r on r.pid = s.active_pid
 """
 # The newest beat of before the database started stays, too: after a restore it says what was lost.
 FORGET = """
-delete from groundwork_backup.heartbeat where at < now() - interval '1 hour' and at < coalesce(
-  (select max(at) from groundwork_backup.heartbeat where at < pg_postmaster_start_time()), 'infinity')
+delete from groundwork_backup.heartbeat where at < now() - interval '1 hour' and at is distinct from
+  (select max(at) from groundwork_backup.heartbeat where at < pg_postmaster_start_time())
 """
 BEAT = "insert into groundwork_backup.heartbeat default values returning beat, extract(epoch from at)"
 

@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+IMAGES_OWN = ("postgres", "-c", "config_file=/etc/postgresql/postgresql.conf")
 
-def start_scratch(name: str, image: str, place: Path) -> None:
-    """Returns when it has recovered. It has no network, and no job of pg_cron runs in it."""
+
+def start_scratch(name: str, image: str, place: Path, program: Sequence[str] = IMAGES_OWN, hours: float = 1) -> None:
+    """Returns when it has recovered. It has no network, and no job of pg_cron runs in it.
+
+    Args:
+        name: of its container; one of that name that is left over goes first.
+        image: what the database runs.
+        place: its data.
+        program: with the settings of the database whose data it is, where some of them change what is recovered.
+        hours: how long it may take.
+    """
     options = ["hba_file=/etc/postgresql/pg_hba.conf", "ssl=off", "cron.launch_active_jobs=off", "archive_mode=off"]
+    # Beside the live one, which has what memory there is.
+    options += ["shared_buffers=128MB"]
     subprocess.run(["docker", "rm", "-f", name], capture_output=True, check=False)
     command = [
         "docker",
@@ -25,13 +38,11 @@ def start_scratch(name: str, image: str, place: Path) -> None:
         "-v",
         f"{place}:/var/lib/postgresql/data",
         image,
-        "postgres",
-        "-c",
-        "config_file=/etc/postgresql/postgresql.conf",
+        *program,
         *(word for one in options for word in ("-c", one)),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 3600
+    deadline = time.monotonic() + hours * 3600
     while ask(name, "select pg_is_in_recovery()", tolerant=True) != "f":
         running = subprocess.run(
             ["docker", "inspect", "-f", "{{.State.Running}}", name], capture_output=True, text=True, check=False

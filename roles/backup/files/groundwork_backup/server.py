@@ -41,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from metrics import read_metrics, write_metrics
 from offsite import fetch, send_away
-from recovery.barman import content_of, other_database, parse_backups, read_archive, wal_files
+from recovery.barman import content_of, note_end, other_database, parse_backups, read_archive, wal_files
 from recovery.choice import BaseBackup, Choice, Target, choose, parse_time, recovery_file
 from recovery.snapshots import Snapshot, lock_patience, misdated, refusal, taken_at
 from recovery.wal import HISTORY, parse_lsn
@@ -412,6 +412,7 @@ def begin_anew() -> None:
             # Barman's list of the WAL was not sent. Before 3.13 it never deletes what is on none.
             barman("rebuild-xlogdb", "main")
         barman("archive-wal", "main")
+        note_end(HOME, BEAT)
         kept = HOME / "kept"
         kept.mkdir(exist_ok=True)
         for file in (HOME / "main" / "streaming").iterdir():

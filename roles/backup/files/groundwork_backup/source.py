@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = json.loads((FOLDER / "settings.json").read_text(encod
 SOURCE = SETTINGS["source"]
 VOLUMES = Path("/var/lib/docker/volumes")
 MANIFEST = Path("/var/lib/groundwork-backup/volumes.json")
+STAMPS = Path("/var/lib/groundwork-backup")
 # Which database it was that last said so.
 IDENTIFIER_NOTE = Path("/var/lib/groundwork-backup/database-identifier")
 SCRATCH = "groundwork-restored"
@@ -177,11 +178,16 @@ def back_up(what: str, label: str) -> None:
     try:
         with open(f"/run/lock/groundwork-backup-{what}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # Whatever is older than this file is in a snapshot.
+            stamp = STAMPS / f"{what}.stamp"
+            begun = stamp.with_suffix(".begun")
+            begun.touch()
             if what == "redis":
                 with redis_at_rest():
                     size = save(what, label)
             else:
                 size = save(what, label)
+            begun.replace(stamp)
         samples[f"groundwork_backup_last_run_success{key}"] = 1
         samples[f"groundwork_backup_last_success_timestamp_seconds{key}"] = time.time()
         samples[f"groundwork_backup_size_bytes{key}"] = size
@@ -233,20 +239,20 @@ def receive(folder: str) -> None:
 
 def recover(folder: str) -> None:
     """Whatever keeps PostgreSQL from reaching its target is known before anything else is stopped."""
+    image, program = database_program()
     try:
-        start_scratch(RECOVERY, database_image(), Path(folder))
+        # Of a large database it may take long; what was received is there, and the platform serves meanwhile.
+        start_scratch(RECOVERY, image, Path(folder), program, hours=48)
         subprocess.run(["docker", "stop", "--time", "600", RECOVERY], check=True, stdout=subprocess.DEVNULL)
     finally:
         subprocess.run(["docker", "rm", "-f", RECOVERY], capture_output=True, check=False)
 
 
-def database_image() -> str:
-    return subprocess.run(
-        ["docker", "inspect", "-f", "{{.Config.Image}}", SOURCE["database_container"]],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+def database_program() -> tuple[str, list[str]]:
+    """The live database's image and command: some of its settings change what is recovered, and how."""
+    command = ["docker", "inspect", "-f", "{{json .Config}}", SOURCE["database_container"]]
+    config = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return config["Image"], config["Cmd"]
 
 
 def main() -> None:
@@ -268,7 +274,8 @@ def main() -> None:
     if arguments.command == "restore":
         restore(arguments.tags, arguments.target, arguments.check)
     elif arguments.command == "scratch":
-        start_scratch(SCRATCH, database_image(), Path(arguments.folder))
+        image, program = database_program()
+        start_scratch(SCRATCH, image, Path(arguments.folder), program)
     elif arguments.command == "recover":
         recover(arguments.folder)
     elif arguments.command == "tables" and arguments.check:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.recovery.barman import (
     left_out,
+    note_end,
     other_database,
     parse_backups,
     read_archive,
@@ -176,6 +177,35 @@ def test_a_backup_that_a_restore_has_replaced_leads_to_no_later_second():
     told = refusal(Target(backup="late"), REPLACED)
     assert "is on timeline 3, to which none of late leads" in told and "playbooks/backup.yml" in told
     assert "none of second leads" in refusal(Target(time=at(5.5), backup="second"), REPLACED)
+
+
+def test_a_timeline_ends_when_the_database_said_so_last_whatever_the_clock_here_says():
+    """This host's clock is an hour behind, so all of the first timeline seems to have come before it did."""
+    behind = {name: received - timedelta(hours=1) for name, received in REPLACED.segments.items()}
+    archive = replace(REPLACED, segments=behind, ends={1: at(3), 2: at(5)})
+    assert choose(replace(archive, ends={}), Target(time=at(2.9)), PLENTY).timeline == 2
+    assert choose(archive, Target(time=at(2.9)), PLENTY).timeline == 1
+    assert choose(archive, Target(time=at(4.9)), PLENTY).timeline == 2
+    assert choose(archive, Target(time=at(5.1)), PLENTY).timeline == 3
+
+
+def test_the_end_of_a_timeline_is_noted_with_its_last_beat(tmp_path):
+    (tmp_path / "main/wals").mkdir(parents=True)
+    (tmp_path / "main/wals" / segment(7, 2)).touch()
+    beat = tmp_path / "beat.json"
+    note_end(tmp_path, beat)
+    assert read_archive(tmp_path, (), beat).ends == {}
+    for second in (60, 90):
+        beat.write_text(json.dumps({"beat": 1, "acknowledged": NOON.timestamp() + second}), encoding="utf-8")
+        note_end(tmp_path, beat)
+    (tmp_path / "main/wals" / segment(8, 3)).touch()
+    note_end(tmp_path, beat)
+    assert read_archive(tmp_path, (), beat).ends == dict.fromkeys((2, 3), NOON + timedelta(seconds=91))
+
+
+def test_a_restore_to_a_position_before_a_fork_leaves_the_timelines_between_there():
+    text = "1\t0/F000000\tbefore\n2\t0/5000000\tat a restore point\n"
+    assert parse_history("00000003.history", text).former == ((1, 0x5000000), (2, 0x5000000))
 
 
 def test_a_history_file_names_where_each_timeline_was_left():
