@@ -22,7 +22,7 @@ BEATS = "select extract(epoch from max(at)) from groundwork_backup.heartbeat"
 VOLUME = "/var/lib/docker/volumes/supabase_db-data"
 # Hosts that are lost, and seconds of the window that are restored at the end.
 LOST = 10 if THOROUGH else 1
-TARGETS = 20 if THOROUGH else 2
+TARGETS = 20 if THOROUGH else 1
 
 
 def live(node1, query: str) -> str:
