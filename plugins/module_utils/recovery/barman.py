@@ -15,8 +15,8 @@ from typing import Any
 from .choice import Archive, BaseBackup, is_needed
 from .wal import HISTORY, SEGMENT, parse_history, parse_lsn, timeline_number
 
-# Beside Barman's folders, and when the timelines that a restore has left ended: seconds since 1970 by number.
-ENDS = "timelines.json"
+# When the timelines that a restore has left ended: seconds since 1970 by number. It goes wherever the history goes.
+ENDS = "main/timelines.json"
 
 
 def parse_backups(listing: Mapping[str, Any], shown: Mapping[str, Mapping[str, Any]]) -> tuple[BaseBackup, ...]:

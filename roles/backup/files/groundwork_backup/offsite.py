@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recovery.barman import left_out
+from recovery.barman import ENDS, left_out
 from recovery.choice import BaseBackup
 from recovery.snapshots import IDENTIFIER, OF_DATABASE, other_history, taken_at
 
@@ -30,7 +30,7 @@ def send_away(home: Path, backup: BaseBackup, restic: Restic) -> dict[str, Any]:
     received = home / "offsite"
     copy_received(home / "main" / "streaming", received)
     main = home / "main"
-    paths = [main / "base", main / "meta", main / "wals", main / "identity.json", home / "kept", received]
+    paths = [main / "base", main / "meta", main / "wals", main / "identity.json", home / ENDS, home / "kept", received]
     excluded = [word for pattern in left_out(home, backup) for word in ("--exclude", pattern)]
     tags = (*OF_DATABASE, "--tag", IDENTIFIER + system)
     said = restic("backup", "--json", *tags, *excluded, *(str(path) for path in paths if path.exists()))

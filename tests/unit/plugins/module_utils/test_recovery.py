@@ -201,6 +201,8 @@ def test_the_end_of_a_timeline_is_noted_with_its_last_beat(tmp_path):
     (tmp_path / "main/wals" / segment(8, 3)).touch()
     note_end(tmp_path, beat)
     assert read_archive(tmp_path, (), beat).ends == dict.fromkeys((2, 3), NOON + timedelta(seconds=91))
+    # With the history it goes elsewhere, and out of the way of another database's.
+    assert (tmp_path / "main/timelines.json").exists()
 
 
 def test_a_restore_to_a_position_before_a_fork_leaves_the_timelines_between_there():
