@@ -102,7 +102,9 @@ def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -
     files = wal_files(home)
     segments = {name: _received(file) for name, file in files.items() if SEGMENT.match(name)}
     timelines = tuple(
-        parse_history(name, content_of(file).decode()) for name, file in sorted(files.items()) if HISTORY.match(name)
+        parse_history(name, content_of(home, file).decode())
+        for name, file in sorted(files.items())
+        if HISTORY.match(name)
     )
     seen = max(segments.values(), default=None)
     if beat_file.exists():
@@ -129,8 +131,10 @@ def note_end(home: Path, beat_file: Path) -> None:
     new.replace(home / ENDS)
 
 
-def content_of(file: Path) -> bytes:
-    """Of a segment or a history, which Barman may have compressed."""
+def content_of(home: Path, file: Path) -> bytes:
+    """Of a segment or a history, which Barman may have compressed and may have moved on from where it was received."""
+    if not file.exists():
+        file = wal_files(home)[file.name.removesuffix(".partial")]
     content = file.read_bytes()
     return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 

@@ -368,7 +368,7 @@ def send(ticket: dict[str, Any], stream: BinaryIO) -> None:
     with tarfile.open(fileobj=stream, mode="w|", bufsize=1 << 20) as archive:
         archive.add(data, ".", filter=lambda member: None if member.name == f"./{RESTORED_WAL}" else owned(member))
         for name, path in ticket["segments"].items():
-            add(archive, f"./{RESTORED_WAL}/{name}", segment_content(Path(path)))
+            add(archive, f"./{RESTORED_WAL}/{name}", content_of(HOME, Path(path)))
         add(archive, "./postgresql.auto.conf", ticket["auto_conf"].encode())
         add(archive, "./recovery.signal", b"")
 
@@ -382,11 +382,6 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = owned(tarfile.TarInfo(name))
     member.size, member.mode, member.mtime = len(content), 0o600, int(time.time())
     archive.addfile(member, io.BytesIO(content))
-
-
-def segment_content(path: Path) -> bytes:
-    """Barman may have moved it on from where it was received."""
-    return content_of(path if path.exists() else wal_files(HOME)[path.name.removesuffix(".partial")])
 
 
 def offsite() -> None:
