@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault
 from ansible_collections.groundwork.supabase.plugins.module_utils.probe.checks import SKIPPED, WARNING, Seen, failed
@@ -88,12 +88,12 @@ def judge_reboot(required: bool, packages: Sequence[str]) -> Seen:
     return Seen(f"needed by {', '.join(dict.fromkeys(packages)) or 'an update'}", WARNING)
 
 
-def judge_unit(unit: str, release: str | None, services: int, ailing: Sequence[str]) -> Seen:
-    """A release unit. services: how many it has. ailing: those of them that do not serve."""
+def judge_unit(unit: str, release: str | None, services: int, ailing: Mapping[str, str]) -> Seen:
+    """A release unit. services: how many it has. ailing: those of them that do not serve, and why."""
     if release is None:
         return failed("no release", Fault(f"unit {unit}", "no release serves", "run site.yml"))
     if ailing:
-        cause = f"do not serve: {', '.join(ailing)}"
-        remedy = f"docker logs {unit}-{ailing[0]}-1 says why; site.yml puts back what is missing"
+        cause = "do not serve: " + ", ".join(f"{service}, {why}" for service, why in ailing.items())
+        remedy = f"docker logs {unit}-{next(iter(ailing))}-1 says more; site.yml puts back what is missing"
         return failed(cause, Fault(f"unit {unit}", cause, remedy))
     return Seen(f"{services} of {services} serve, {release}")

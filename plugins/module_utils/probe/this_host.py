@@ -99,7 +99,8 @@ def unit_checks(run: Runner, root: str, wanted: list[str]) -> Iterator[Check]:
 
 def release_unit(run: Runner, root: str, unit: str) -> Seen:
     standing = standing_of(ReleaseFolder(root, unit), DockerEngine(run))
-    return host.judge_unit(unit, standing.current, len(standing.services), standing.ailing)
+    ailing = {service: standing.why(service) for service in standing.ailing}
+    return host.judge_unit(unit, standing.current, len(standing.services), ailing)
 
 
 def backup_checks(metrics_dir: str, hours: int) -> Iterator[Check]:

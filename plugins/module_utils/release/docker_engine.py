@@ -28,6 +28,7 @@ class Container:
     """One container of a Compose project.
 
     health: "" where the service has no health check. mounts: folders and files of the host that it has.
+    error: why the engine could not start it, such as a port that is taken.
     """
 
     service: str
@@ -40,6 +41,7 @@ class Container:
     fingerprint: str
     probe: str
     mounts: frozenset[str] = frozenset()
+    error: str = ""
 
     @property
     def serves(self) -> bool:
@@ -47,11 +49,13 @@ class Container:
 
     @property
     def condition(self) -> str:
-        """Its state and its last probe, for a person."""
-        words = self.state if self.state != "exited" else f"exited with {self.exit_code}"
-        if self.health:
-            words += f", health check {self.health}"
-        return f"{words} ({self.probe.splitlines()[-1][:200]})" if self.probe else words
+        """Its state and what the engine or its last probe says, for a person."""
+        if self.state == "exited":
+            words, said = f"exited with {self.exit_code}", self.error
+        else:
+            words, said = self.state, self.error or self.probe
+            words += f", health check {self.health}" if self.health else ""
+        return f"{words} ({said.splitlines()[-1][:300]})" if said else words
 
 
 def container_from_inspect(raw: Mapping[str, Any]) -> Container:
@@ -70,6 +74,7 @@ def container_from_inspect(raw: Mapping[str, Any]) -> Container:
         fingerprint=config["Labels"].get(FINGERPRINT, ""),
         probe=(probes[-1].get("Output") or "").strip() if probes else "",
         mounts=frozenset(mount["Source"] for mount in raw.get("Mounts") or [] if mount["Type"] == "bind"),
+        error=(state.get("Error") or "").strip(),
     )
 
 

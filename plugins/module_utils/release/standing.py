@@ -24,6 +24,13 @@ class Standing:
     services: frozenset[str]
     ailing: Sequence[str]
 
+    def why(self, service: str) -> str:
+        """Why a service is among the ailing ones, for a person."""
+        container = next((container for container in self.containers if container.service == service), None)
+        if container is None:
+            return "it has no container"
+        return "its live files are not those of the release" if container.serves else container.condition
+
 
 def standing_of(folder: ReleaseFolder, engine: DockerEngine) -> Standing:
     containers, current = engine.containers(folder.unit), folder.current()

@@ -90,6 +90,21 @@ def test_a_container_without_health_check_serves_while_it_runs():
     assert not container_from_inspect({**INSPECT, "State": {**state, "Status": "exited", "ExitCode": 1}}).serves
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (INSPECT["State"], "running, health check unhealthy (connection refused)"),
+        ({"Status": "exited", "ExitCode": 3}, "exited with 3"),
+        (
+            {"Status": "exited", "ExitCode": 128, "Error": "no networking: 0.0.0.0:9443: address already in use"},
+            "exited with 128 (no networking: 0.0.0.0:9443: address already in use)",
+        ),
+    ],
+)
+def test_why_a_container_does_not_serve_is_told(state, said):
+    assert container_from_inspect({**INSPECT, "State": state}).condition == said
+
+
 def test_memory_is_told_of_containers_that_run():
     said = "shop-1 12.50%\nshop-trial-1 91.00%\ngone --\n"
     assert DockerEngine(lambda command, stdin: (0, said, "")).memory(["any"]) == {"shop-1": 0.125, "shop-trial-1": 0.91}

@@ -166,9 +166,11 @@ def test_failed_units_and_a_reboot():
 
 
 def test_a_unit_names_what_does_not_serve():
-    assert host.judge_unit("edge", None, 0, []).fault.remedy == "run site.yml"
-    assert host.judge_unit("edge", "r1", 2, ["caddy"]).text == "do not serve: caddy"
-    assert host.judge_unit("edge", "r1", 2, []).text == "2 of 2 serve, r1"
+    assert host.judge_unit("edge", None, 0, {}).fault.remedy == "run site.yml"
+    seen = host.judge_unit("edge", "r1", 2, {"caddy": "exited with 1"})
+    assert seen.text == "do not serve: caddy, exited with 1"
+    assert seen.fault.remedy.startswith("docker logs edge-caddy-1 ")
+    assert host.judge_unit("edge", "r1", 2, {}).text == "2 of 2 serve, r1"
 
 
 def test_backups_by_their_metrics():
