@@ -37,8 +37,8 @@ SETTINGS: dict[str, Any] = {
     ],
     "hardening_firewall_zones": {"office": ["192.0.2.0/24", "2001:db8::/32"]},
 }
-# Published by containers; 80 and 443 are declared. On the host itself 8443 is declared, 9444 for others only. No service of
-# the lab may want one of them: whichever starts second after a reboot stays down.
+# Published by containers; 80 and 443 are declared. On the host itself 8443 is declared, 9444 for others only.
+# No service of the lab may want one of them: whichever starts second after a reboot stays down.
 PUBLISHED = ["80:6379", "443:6379", "5432:6379", "9001:6379", "443:443/udp", "5353:5353/udp"]
 LISTENING = [8443, 9444]
 OPEN = {4: {22, 80, 443, 8443}, 6: {22, 8443}}
