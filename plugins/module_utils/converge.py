@@ -40,4 +40,6 @@ def run_to_exit(
             result = {"changed": is_work(declared), "queries": [], **nothing, "diff": {"before": "", "after": ""}}
     except GroundworkError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    # Ansible copies a result several times, value by value, and a declaration has thousands of them.
+    arguments = {name: value for name, value in module.params.items() if not isinstance(value, (list, dict))}
+    module.exit_json(**result, invocation={"module_args": arguments})

@@ -18,7 +18,8 @@ description:
     claims, their lifetime or their user name changed. A token is renewed 30 days before it expires. One with further
     claims, which was given once, keeps its own lifetime.
   - Values that the key ring accepts and clients have are not replaced, see M(groundwork.supabase.signing_keys). Where
-    the inventory gives other ones, or O(rotate) names them, the module refuses.
+    the inventory gives other ones, or O(rotate) names them, the module refuses. A legacy C(anon_key) or
+    C(service_role_key) is kept until it has expired, and RV(expiring) names it 30 days before.
   - An index beside the files says which secrets there have to be. When one of them is lost or damaged, the module
     refuses and makes no new one, since a database or encrypted data may depend on the lost one.
   - Everything that is wrong with the store, the list and the given values is reported at once, before anything is
@@ -238,6 +239,12 @@ overdue:
   type: list
   elements: str
   sample: [redis_password]
+expiring:
+  description: Legacy API keys that clients have, and that expire within 30 days. They are not renewed before.
+  returned: success
+  type: list
+  elements: str
+  sample: [anon_key]
 under_way:
   description: Secrets of O(rotate) that were kept, since their last value is not O(delivered) yet.
   returned: success
@@ -274,6 +281,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan i
     StoredSecret,
     describe,
     find_delivery_faults,
+    find_expiring,
     new_values,
     plan,
 )
@@ -304,16 +312,24 @@ def encode(names: list[str], values: dict[str, str], write: bool) -> dict[str, s
     return {name: base64.b64encode(values[name].encode()).decode() for name in names if name in values}
 
 
-def find_shut_out_clients(steps: Sequence[Step], stored: Mapping[str, StoredSecret]) -> list[Fault]:
+def find_held(stored: Mapping[str, StoredSecret]) -> tuple[str, ...]:
+    """Names of what clients were given and the key ring accepts, of the kinds that the legacy secret signs."""
+    accepted = RING in stored and read_ring(stored[RING].value).legacy
+    return tuple(LEGACY_API_KEYS.values()) if accepted else ()
+
+
+def find_shut_out_clients(
+    steps: Sequence[Step], stored: Mapping[str, StoredSecret], held: Sequence[str]
+) -> list[Fault]:
     """Values that the key ring accepts, and that would be replaced without it: clients would be shut out at once."""
     if RING not in stored:
         return []
     kept = dict.fromkeys(API_KEYS.values(), "take its value out of the inventory; playbooks/rotate.yml gives a new one")
-    if read_ring(stored[RING].value).legacy:
+    if held:
         remedy = (
             f"put the former value back, or leave it out; playbooks/rotate.yml -e rotate_revoke={LEGACY} gives it up"
         )
-        kept.update(dict.fromkeys((LEGACY, *LEGACY_API_KEYS.values()), remedy))
+        kept.update(dict.fromkeys((LEGACY, *held), remedy))
     return [
         Fault(f"secret {step.secret.name}", "the key ring has another value, which clients use", kept[step.secret.name])
         for step in steps
@@ -328,8 +344,9 @@ def run(params: dict[str, Any], write: bool, dry: bool) -> dict[str, Any]:
     store = SecretStore(params["path"])
     contents = store.read(params["witnesses"])
     declared = [Secret(**entry) for entry in params["secrets"]]
-    steps = plan(declared, contents.secrets, now, contents.faults, params["rotate"])
-    Faults.raise_all(find_shut_out_clients(steps, contents.secrets))
+    held = find_held(contents.secrets)
+    steps = plan(declared, contents.secrets, now, contents.faults, params["rotate"], held)
+    Faults.raise_all(find_shut_out_clients(steps, contents.secrets, held))
     Faults.raise_all([] if dry else find_delivery_faults(params["delivered"], contents.secrets))
     renewed = {step.secret.name for step in steps if step.state != "kept"}
     delivered = [
@@ -339,6 +356,7 @@ def run(params: dict[str, Any], write: bool, dry: bool) -> dict[str, Any]:
     ]
     notes = [*contents.repairs, *(f"{name}: delivered" for name in delivered)]
     result = describe(steps, contents.secrets, notes, now)
+    result["expiring"] = find_expiring(steps, contents.secrets, held, now)
     values = {name: secret.value for name, secret in contents.secrets.items()}
     if result["changed"] and write:
         written = new_values(steps, contents.secrets, now, os.urandom)
@@ -377,6 +395,9 @@ def main() -> None:
         module.fail_json(msg=str(error))
     if result["overdue"]:
         module.warn(f"older than their max_age: {', '.join(result['overdue'])}; rotate them")
+    if result["expiring"]:
+        names = ", ".join(result["expiring"])
+        module.warn(f"expire within 30 days, and clients have them: {names}; give those publishable_key and secret_key")
     if result["under_way"]:
         module.warn(f"kept, since services are still on their way to the last value: {', '.join(result['under_way'])}")
     module.exit_json(**result)

@@ -2,10 +2,11 @@
 
 Everybody gets the same grants and policies. Everything goes to one throw-away server over one port, in interleaved
 rounds; each round has a fresh database for each way. Printed are medians, and ratios to psql. "Net" is without the
-start of Ansible, which is a playbook with as many tasks of community.postgresql.postgresql_ping; what the arguments
-cost on their way to a module is part of net, and the start of psql is part of psql. In "shared" the policies of a
-schema's tables are alike, as where templates make them; in "own" no two expressions are. Looped tasks are extrapolated
-from a few items. Asserts nothing but that every run succeeds, and that the modules' second run changes nothing.
+start of Ansible, which is a playbook with the same file of variables and as many modules, of community.postgresql,
+that do next to nothing; what the arguments cost on their way from a variable to a module is part of net, and the start
+of psql is part of psql. In "shared" the policies of a schema's tables are alike, as where templates make them; in "own"
+no two expressions are. Looped tasks are extrapolated from a few items. Asserts nothing but that every run succeeds, and
+that the modules' second run changes nothing.
 """
 
 from __future__ import annotations
@@ -110,14 +111,25 @@ def timed(command: list[str], output: str = "") -> float:
 class Ways:
     """The ways to bring a database there. What Ansible is given is read from a file of variables."""
 
-    # How many tasks each needs.
-    TASKS = {"psql": 0, "modules": 2, "patterns": 2, "one_list": 1, "looped": 1}
+    # How many modules each needs, and the variables that they read. A loop's are a few statements at a time.
+    NEEDS: dict[str, tuple[int, tuple[str, ...]]] = {
+        "modules": (2, ("grants", "tables")),
+        "patterns": (2, ("grants", "patterns")),
+        "one_list": (1, ("statements",)),
+        "looped": (1, ()),
+    }
+    NAMES = ["psql", *NEEDS]
 
     def __init__(self, folder: Path, schemas: int, per_schema: int, own: bool = False) -> None:
         self.folder = folder
         self.wanted = tables(schemas, per_schema, own)
         self.lines = {again: statements(self.wanted, schemas, again) for again in (False, True)}
-        self.variables = {"grants": grants(schemas), "tables": self.wanted, "patterns": patterns(schemas)}
+        self.variables = {
+            "grants": grants(schemas),
+            "tables": self.wanted,
+            "patterns": patterns(schemas),
+            "statements": self.lines[True],
+        }
 
     def psql(self, database: Database, again: bool) -> float:
         script = self.folder / "script.sql"
@@ -146,9 +158,12 @@ class Ways:
         one, some = (self.play([task], {"statements": self.lines[again][:count]}) for count in (1, 1 + LOOPED))
         return one + (some - one) / LOOPED * (len(self.lines[again]) - 1)
 
-    def start(self, database: Database, tasks: int) -> float:
-        """Ansible with this many tasks that do next to nothing with the same server."""
-        return self.play([{"community.postgresql.postgresql_ping": theirs(database)}] * tasks, {})
+    def start(self, database: Database, name: str) -> float:
+        """Ansible with a way's variables, and as many modules, which do next to nothing with the same server."""
+        count, names = self.NEEDS[name]
+        login = theirs(database)
+        tasks = [{QUERY: {"query": "select 1", **login}}, {"community.postgresql.postgresql_ping": login}]
+        return self.play(tasks[:count], {name: self.variables[name] for name in names})
 
     def play(self, tasks: list[dict[str, Any]], variables: dict[str, Any], output: str = "") -> float:
         playbook, file = self.folder / "play.yml", self.folder / "variables.json"
@@ -165,8 +180,8 @@ def theirs(database: Database) -> dict[str, Any]:
 
 
 def measure(template: Database, ways: Ways, names: list[str], rounds: int) -> dict[Any, float]:
-    """Medians: way and whether it is the second run to seconds; a number of tasks to the start of Ansible with them."""
-    found: dict[Any, list[float]] = {0: [0.0]}
+    """Medians of seconds: by way and whether it is the second run, and by way alone the start of Ansible with it."""
+    found: dict[Any, list[float]] = {"psql": [0.0]}
     for number in range(rounds):
         order = names[number % len(names) :] + names[: number % len(names)]
         for name in order:
@@ -176,8 +191,9 @@ def measure(template: Database, ways: Ways, names: list[str], rounds: int) -> di
                 found.setdefault((name, again), []).append(way(database, again))
             with database.server.connect() as connection:
                 connection.execute(f'drop database "{database.name}" with (force)')
-        for tasks in sorted({ways.TASKS[name] for name in names} - {0}):
-            found.setdefault(tasks, []).append(ways.start(template, tasks))
+        for name in order:
+            if name in ways.NEEDS:
+                found.setdefault(name, []).append(ways.start(template, name))
     return {key: statistics.median(seconds) for key, seconds in found.items()}
 
 
@@ -199,7 +215,7 @@ def fill(database: Database, schemas: int, per_schema: int) -> None:
 def report(title: str, found: dict[Any, float]) -> None:
     print(f"\n{title}\n  {'':<10}{'start':>7}{'apply':>10}{'net':>8}{'/psql':>8}{'again':>10}{'net':>8}{'/psql':>8}")
     for name in dict.fromkeys(key[0] for key in found if isinstance(key, tuple)):
-        row = f"  {name:<10}{found[Ways.TASKS[name]]:>7.2f}"
+        row = f"  {name:<10}{found[name]:>7.2f}"
         for again in (False, True):
             row += f"{found[name, again]:>10.2f}{net(found, name, again):>8.2f}"
             row += f"{net(found, name, again) / found['psql', again]:>8.2f}"
@@ -207,7 +223,7 @@ def report(title: str, found: dict[Any, float]) -> None:
 
 
 def net(found: dict[Any, float], name: str, again: bool) -> float:
-    return found[name, again] - found[Ways.TASKS[name]]
+    return found[name, again] - found[name]
 
 
 def main() -> None:
@@ -218,7 +234,7 @@ def main() -> None:
         small, large = server.create_database("small"), server.create_database("large")
         fill(small, 10, 20)
         fill(large, 10, 200)
-        few = measure(small, Ways(folder, 10, 20), list(Ways.TASKS), rounds)
+        few = measure(small, Ways(folder, 10, 20), Ways.NAMES, rounds)
         report("200 tables, 4 policies each, shared (looped: extrapolated)", few)
         own = measure(small, Ways(folder, 10, 20, own=True), ["psql", "modules"], rounds)
         report("200 tables, 4 policies each, own", own)

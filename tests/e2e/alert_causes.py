@@ -21,7 +21,7 @@ ASKING = (
 )
 NONSENSE = '{"admin": {"listen": "unix//run/caddy/admin.sock"}, "apps": {"nonsense": {}}}'
 CURL = "curl -s -o /dev/null --cacert /etc/ssl/lab-ca.crt"
-# Sessions that take what PostgreSQL gives, up to 87 of 100, also when others go.
+# Sessions that take what PostgreSQL gives, up to 87 of 100, also when others go. Its own processes are none.
 CONNECTIONS = """
 import pathlib, psycopg, time
 password = pathlib.Path("/etc/groundwork/secrets/supabase_admin_password").read_text().strip()
@@ -30,7 +30,7 @@ def connect():
 held = [connect()]
 while True:
     taken, most = held[0].execute(
-        "select count(*), current_setting('max_connections') from pg_stat_activity"
+        "select count(datname), current_setting('max_connections') from pg_stat_activity"
     ).fetchone()
     held += [connect() for _ in range(int(most) * 87 // 100 - taken)]
     time.sleep(5)
@@ -123,10 +123,9 @@ ROUNDS: tuple[tuple[Cause, ...], ...] = (
             {"BackupFailed": {"what": "redis"}},
             short=True,
         ),
-        Cause(
-            *disk("e2e-full", "! cat /dev/zero > all && mount -o remount,ro ."),
-            {"DiskFull": {"mountpoint": "/mnt/e2e-full"}, "DiskReadOnly": {"mountpoint": "/mnt/e2e-full"}},
-        ),
+        # Below it becomes one that cannot be written to any more.
+        Cause(*disk("e2e-readonly", "true"), {}),
+        Cause(*disk("e2e-full", "! cat /dev/zero > all"), {"DiskFull": {"mountpoint": "/mnt/e2e-full"}}),
         Cause(
             *disk("e2e-nearly", "touch $(seq 33) && head -c 39700K /dev/zero > 1"),
             {"DiskAlmostFull": {"mountpoint": "/mnt/e2e-nearly"}, "DiskInodesShort": {"mountpoint": "/mnt/e2e-nearly"}},
@@ -269,6 +268,11 @@ ROUNDS: tuple[tuple[Cause, ...], ...] = (
             ),
             {"ApiRateLimited": {}},
             on="client",
+        ),
+        Cause(
+            "mount -o remount,ro /mnt/e2e-readonly && systemctl restart groundwork-host-metrics",
+            "true",
+            {"DiskReadOnly": {"mountpoint": "/mnt/e2e-readonly"}},
         ),
     ),
     (

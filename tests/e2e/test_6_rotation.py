@@ -159,6 +159,8 @@ def test_a_whole_rotation_fails_no_request(play, node1, client, secret, load, la
     kill_play("Deploy the release", 2, "playbooks/rotate.yml", *arguments)
     said = play("playbooks/rotate.yml", *arguments, "-vvv", "--diff").output
     assert states(ring, "signing")[-2:] == ["active", "standby"]
+    # A check neither waits nor fails for what it has not waited for.
+    assert 'are ready for "switch" at' in play("playbooks/rotate.yml", "--check").output
     later()
     if THOROUGH:
         kill_play("Take the step", 1, "playbooks/rotate.yml", *arguments, times=2)

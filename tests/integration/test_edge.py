@@ -17,7 +17,8 @@ import pytest
 from certificate_pairs import make_pair
 from constant_requests import constant_requests
 from cryptography import x509
-from edge_server import RefusedError, own_network, read_answer, running_edge
+from edge_server import ROLE, SETTINGS, RefusedError, own_network, read_answer, running_edge
+from gateway_server import render_variable
 from postgres_server import docker
 
 APP = {"domain": "app.lab.test", "aliases": ["www.lab.test"], "upstream": "UPSTREAM"}
@@ -240,6 +241,19 @@ def test_headers(edge, publish):
     assert edge.ask(host="api.lab.test").headers["Strict-Transport-Security"] is None
 
 
+def test_applications_may_frame_files_of_storage_and_nobody_the_dashboard(edge, publish):
+    def framing(**settings):
+        sites = render_variable(ROLE, "__caddy_platform_sites", SETTINGS | settings)
+        publish(*(site | {"upstream": "UPSTREAM"} for site in sites), **settings)
+        answers = {site["domain"]: edge.ask(host=site["domain"]).headers for site in sites}
+        return {name: (own["X-Frame-Options"], own["Content-Security-Policy"]) for name, own in answers.items()}
+
+    own = ("SAMEORIGIN", "frame-ancestors 'self'; base-uri 'self'; object-src 'none'")
+    assert framing() == {"api.lab.test": (None, None), "studio.lab.test": own}
+    assert framing(supabase_api_domain="studio.lab.test") == {"studio.lab.test": own}
+    assert framing(caddy_headers={"X-Frame-Options": "DENY"})["api.lab.test"] == ("DENY", None)
+
+
 def test_methods(edge, publish):
     assert edge.ask(method="PATCH", body=b"x").data["method"] == "PATCH"
     for method in ("TRACE", "PROPFIND", "CONNECT", "BREW"):
@@ -327,7 +341,9 @@ def test_addresses(edge, publish):
     publish(APP | {"allow": ["192.0.2.7"]})
     assert edge.ask(x_forwarded_for="192.0.2.7").status == 403
     publish(APP | {"allow": ["192.0.2.7"]}, caddy_trusted_proxies=[here])
-    assert edge.ask(x_forwarded_for="192.0.2.7").status == 200
+    believed = edge.ask(x_forwarded_for="192.0.2.7")
+    # The address alone: whoever counts by it, as the gateway does, finds it where it always is.
+    assert (believed.status, believed.data["headers"]["x-forwarded-for"]) == (200, "192.0.2.7")
     # Nor is what came before that one has added its own.
     assert edge.ask(x_forwarded_for="192.0.2.7, 203.0.113.9").status == 403
     assert edge.ask(x_forwarded_for="203.0.113.9, 192.0.2.7").status == 200

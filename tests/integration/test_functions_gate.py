@@ -79,7 +79,8 @@ def tokens(load):
 
 @contextmanager
 def serving(folder, jwks, verify="true"):
-    """The main service on a port of its own; ask(token, path) returns the status."""
+    """The main service on a port of its own; ask(token, path, vouched) returns status and answer, vouched being the
+    token that the gateway gives for an opaque key."""
     script = folder / "main.ts"
     script.write_text(RUNTIME + SERVICE.read_text(encoding="utf-8"), encoding="utf-8")
     with socket.socket() as probe:
@@ -97,8 +98,9 @@ def serving(folder, jwks, verify="true"):
     outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, env=environment, start_new_session=True, **outputs) as run:
 
-        def ask(token, path="hello"):
+        def ask(token, path="hello", vouched=None):
             headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+            headers |= {"sb-api-key": vouched} if vouched is not None else {}
             request = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", headers=headers)
             try:
                 with urllib.request.urlopen(request, timeout=10) as answer:
@@ -136,6 +138,14 @@ def test_only_tokens_of_accepted_keys_pass(tmp_path, tokens):
         status, started = ask(tokens["active"])
         assert (status, started["path"]) == (200, "/home/deno/functions/hello")
         assert ask(tokens["active"], "..%2fmain")[0] == ask(tokens["active"], "")[0] == 400
+
+
+def test_an_opaque_key_passes_by_the_token_that_the_gateway_gives_for_it(tmp_path, tokens):
+    with serving(tmp_path, tokens["jwks"]) as ask:
+        for opaque in (None, "sb_publishable_something"):
+            assert ask(opaque, vouched=tokens["active"])[0] == 200
+            assert ask(opaque, vouched=tokens["a stranger's"])[0] == 401
+        assert ask(tokens["expired"], vouched=tokens["active"])[0] == 401, "a user's own token counts"
 
 
 def test_functions_may_be_open_to_everybody(tmp_path, tokens):

@@ -418,6 +418,16 @@ def test_headers_and_origins(gateway, ring, publish):
             "/rest/v1/t", "OPTIONS", origin=origin, access_control_request_method="GET", host="api.lab.test"
         )
         assert ("access-control-allow-origin" in answer.headers) is allowed, origin
+    answer = gateway.ask(
+        "/storage/v1/upload/resumable",
+        "OPTIONS",
+        origin="https://studio.lab.test",
+        access_control_request_method="POST",
+        access_control_request_headers="authorization,x-source",
+    )
+    assert answer.headers["access-control-allow-origin"] == "https://studio.lab.test"
+    assert {"*", "authorization"} <= set(answer.headers["access-control-allow-headers"].split(", "))
+    assert "access-control-allow-credentials" not in answer.headers, "with them the asterisk were a name like another"
 
 
 def test_concurrency_and_ejection(gateway, ring, publish):

@@ -322,7 +322,11 @@ def test_origins(render, usual):
     assert usual.plugins("auth")["cors"]["origins"] == ["*"]
     routes = [{"route": "rest", "cors_origins": []}, {"route": "auth", "cors_origins": ["https://a.test"]}]
     kong = render(**ALL, stack_gateway_routes=routes)
-    assert kong.plugins("meta")["cors"]["origins"] == ["https://app.lab.test", r"https://[^/]*\.app\.lab\.test"]
+    assert kong.plugins("meta")["cors"]["origins"] == [
+        "https://app.lab.test",
+        r"https://[^/]*\.app\.lab\.test",
+        "https://studio.lab.test",
+    ]
     assert kong.plugins("auth")["cors"]["origins"] == ["https://a.test"]
     assert "cors" not in kong.plugins("rest"), "an empty list means everybody to Kong"
 

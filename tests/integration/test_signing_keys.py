@@ -337,6 +337,23 @@ def test_a_run_that_was_killed_between_two_files_is_finished_by_the_next(ring, t
     assert not ring().changed
 
 
+def test_a_switch_of_api_keys_that_was_killed_is_finished_by_the_next_deployment(run, ring, turn, filled):
+    ring()
+    turn(chain="secret", step="publish")
+    former = read(filled, "secret_key")
+    ring(chain="secret", step="switch")
+    new = read(filled, "secret_key")
+    index = json.loads(read(filled, ".index.json"))
+    index["secret_key"]["unfinished"] = True
+    (filled / "secret_key").write_text(former, encoding="utf-8")
+    (filled / ".index.json").write_text(json.dumps(index), encoding="utf-8")
+    # As role stack does it: it takes the former one for the value of a run of its own that was interrupted.
+    assert run("secret", {"path": str(filled), "secrets": DECLARED}).changed
+    assert ring().result["secrets"] == ["secret_key"]
+    assert read(filled, "secret_key") == new
+    assert not run("secret", {"path": str(filled), "secrets": DECLARED}).changed
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -386,6 +403,19 @@ def test_values_that_clients_have_are_replaced_by_nobody_but_the_ring(run, ring,
     assert not ring().changed
     turn(revoke="jwt_secret", consent=True)
     assert run("secret", {"path": str(filled), "secrets": [other, *DECLARED[3:]]}).changed, "it signs nothing any more"
+
+
+def test_a_legacy_key_stays_when_the_inventory_no_longer_gives_it(run, ring, load, folder):
+    """Whatever its lifetime: clients have it."""
+    now = int(time.time())
+    claims = {**DECLARED[3]["claims"], "iat": now - 86400, "exp": now + 20 * 86400}
+    value = load("module_utils.secrets.jwt").encode(claims, LEGACY)
+    given = {"path": str(folder), "secrets": [*DECLARED[:3], {**DECLARED[3], "value": value}]}
+    assert run("secret", given).changed
+    ring()
+    done = run("secret", {"path": str(folder), "secrets": DECLARED})
+    assert not done.changed and read(folder, "anon_key") == value
+    assert done.result["expiring"] == ["anon_key"] and "clients have them: anon_key; give" in done.output
 
 
 def test_a_key_of_a_hosted_project_stays_when_the_inventory_no_longer_gives_it(run, load, folder):

@@ -12,6 +12,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -31,6 +32,11 @@ class Token:
     def is_signed_by(self, secret: str) -> bool:
         """Whether HS256 under the secret made the signature. Any other algorithm is refused, ``none`` included."""
         return self.header.get("alg") == "HS256" and hmac.compare_digest(self.signature, _sign(self.signed, secret))
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether it is of no use from then on. One without a time never expires."""
+        expires = self.claims.get("exp")
+        return isinstance(expires, (int, float)) and expires <= now.timestamp()
 
 
 def encode(claims: Mapping[str, Any], secret: str) -> str:

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -110,10 +110,12 @@ def plan(
     now: datetime,
     store_faults: Iterable[Fault] = (),
     rotate: Sequence[str] = (),
+    held: Collection[str] = (),
 ) -> list[Step]:
     """What to do about each secret, sources before what is computed from them.
 
     rotate: names of secrets that get a new value, except where services are still on their way to the last one.
+    held: names of tokens that clients have. One that its secret signed is kept until it has expired.
     Raises Faults with everything that is wrong with the store, the declarations and the given values.
     """
     declaration_faults = [*find_declaration_faults(secrets, stored), *find_rotation_faults(secrets, rotate)]
@@ -123,7 +125,7 @@ def plan(
     turns = [secret for secret in secrets if secret.kind == "turn" and secret.name in stored]
     under_way = {secret.of for secret in turns if stored[secret.name].is_under_way}
     for secret in sorted(secrets, key=lambda secret: secret.kind in DERIVED):
-        step = _step(secret, stored, renewed, now)
+        step = _step(secret, stored, renewed, now, secret.name in held)
         if secret.name in rotate and secret.name in stored:
             # A third login would be needed for a third password.
             waits = secret.name in under_way and step.state == "kept"
@@ -134,7 +136,7 @@ def plan(
     return steps
 
 
-def _step(secret: Secret, stored: Mapping[str, StoredSecret], renewed: set[str], now: datetime) -> Step:
+def _step(secret: Secret, stored: Mapping[str, StoredSecret], renewed: set[str], now: datetime, is_held: bool) -> Step:
     there = stored.get(secret.name)
     if secret.value is not None:
         if there is None:
@@ -144,7 +146,7 @@ def _step(secret: Secret, stored: Mapping[str, StoredSecret], renewed: set[str],
     elif secret.kind in DERIVED:
         source = secret.source or ""
         reason = "it is new" if there is None else f"{source} changed" if source in renewed else ""
-        reason = reason or (_why_outdated(secret, there, stored[source].value, now) if there else "")
+        reason = reason or (_why_outdated(secret, there, stored[source].value, now, is_held) if there else "")
         if reason:
             return Step(secret, "derived", reason)
     elif there is None:
@@ -155,7 +157,7 @@ def _step(secret: Secret, stored: Mapping[str, StoredSecret], renewed: set[str],
     return Step(secret, "kept")
 
 
-def _why_outdated(secret: Secret, there: StoredSecret, source: str, now: datetime) -> str:
+def _why_outdated(secret: Secret, there: StoredSecret, source: str, now: datetime, is_held: bool) -> str:
     """Why a derived value no longer fits what it is computed from; empty where it does."""
     username = secret.username or ""
     if secret.kind == "turn":
@@ -170,6 +172,8 @@ def _why_outdated(secret: Secret, there: StoredSecret, source: str, now: datetim
         return str(error)
     if not token.is_signed_by(source):
         return f"{secret.signing_secret} did not sign it"
+    if is_held:
+        return "it has expired" if token.has_expired(now) else ""
     claims = {key: claim for key, claim in token.claims.items() if key not in ("iat", "exp")}
     if {**claims, **secret.claims} != claims:
         return "its claims changed"
@@ -181,6 +185,14 @@ def _why_outdated(secret: Secret, there: StoredSecret, source: str, now: datetim
         return "its lifetime changed"
     left = expires - now.timestamp()
     return f"it expires in {max(0, int(left // 86400))} days" if left < RENEW_BEFORE.total_seconds() else ""
+
+
+def find_expiring(
+    steps: Sequence[Step], stored: Mapping[str, StoredSecret], held: Collection[str], now: datetime
+) -> list[str]:
+    """Tokens that clients have, that are kept, and that will have expired in 30 days."""
+    kept = sorted(step.secret.name for step in steps if step.state == "kept" and step.secret.name in held)
+    return [name for name in kept if jwt.decode(stored[name].value).has_expired(now + RENEW_BEFORE)]
 
 
 def new_values(

@@ -52,7 +52,7 @@ def connect() -> Any:
         host="127.0.0.1",
         port=server["port"],
         user=server["role"],
-        dbname=server["database"],
+        dbname="postgres",
         sslmode="require",
         passfile="/var/lib/barman/.pgpass",
         connect_timeout=5,

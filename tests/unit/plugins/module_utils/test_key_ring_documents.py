@@ -216,6 +216,8 @@ def test_an_api_key_that_somebody_else_wrote_is_found():
     assert find_store_faults(adopted(), STORED) == []
     (fault,) = find_store_faults(adopted(), {**STORED, "secret_key": "sb_secret_of_somebody_else"})
     assert fault.object == "secret secret_key" and "somebody_else" not in str(fault)
+    # A run that was killed left it there.
+    assert find_store_faults(walk(adopted(), "publish", "switch", "drop", chain="secret"), STORED) == []
 
 
 def test_a_ring_is_read_as_it_was_written():

@@ -16,6 +16,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan i
     Secret,
     StoredSecret,
     describe,
+    find_expiring,
     htpasswd,
     make_value,
     new_values,
@@ -115,6 +116,25 @@ CLAIMS = {"iss": "supabase", "role": "anon"}
 def test_a_token_is_renewed_when_it_no_longer_fits(value, state):
     there = {**stored("jwt_secret", KEY), **stored("anon_key", value, "jwt")}
     assert run([JWT_SECRET, ANON], there)[0] == {"jwt_secret": "kept", "anon_key": state}
+
+
+@pytest.mark.parametrize(
+    ("value", "state", "is_named"),
+    [
+        # Of Supabase's generator, five years with a leap day.
+        (token(CLAIMS, days=1826), "kept", False),
+        (token({"role": "anon"}, days=100), "kept", False),
+        (token(CLAIMS, days=29), "kept", True),
+        (token(CLAIMS, days=0), "derived", False),
+        (token(CLAIMS, key="another-key"), "derived", False),
+        ("not-a-token", "derived", False),
+    ],
+)
+def test_a_token_that_clients_have_is_kept_until_it_has_expired(value, state, is_named):
+    there = {**stored("jwt_secret", KEY), **stored("anon_key", value, "jwt")}
+    steps = plan([JWT_SECRET, ANON], there, NOW, held=["anon_key", "service_role_key"])
+    assert {step.secret.name: step.state for step in steps}["anon_key"] == state
+    assert find_expiring(steps, there, ["anon_key"], NOW) == (["anon_key"] if is_named else [])
 
 
 def test_a_new_signing_secret_renews_its_tokens():
