@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName, quote_identifier
-from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Step
+from ansible_collections.groundwork.supabase.plugins.module_utils.plans import Step, sql
 
 try:
     import psycopg
@@ -87,6 +88,8 @@ where a.pid <> pg_backend_pid()
         and (l.mode = 'AccessExclusiveLock' or l.granted and not %(reading)s) end
 order by a.pid
 """
+# Seconds between two attempts to take the lock that keeps two runs apart.
+LOCK_POLL = 0.1
 # Statements sent before their answers are read. Answers to these statements are short, so no buffer fills up.
 BATCH = 500
 
@@ -157,10 +160,13 @@ def exclusive(params: Mapping[str, Any], check_mode: bool) -> Iterator[psycopg.C
     """
     with connect(params) as connection:
         try:
-            with connection.transaction(force_rollback=check_mode):
-                connection.execute(PIN, [str(params["lock_timeout"])])
-                _lock(connection)
-                yield connection
+            for _attempt in attempts(connection, int(params["lock_timeout"])):
+                # In a transaction of its own: what is left open by the last one has a snapshot as well.
+                with connection.transaction(force_rollback=check_mode):
+                    connection.execute(PIN, [str(params["lock_timeout"])])
+                    if has_lock(connection, "pg_try_advisory_xact_lock"):
+                        yield connection
+                        return
         except Blocked as blocked:
             cause = f"no lock within {params['lock_timeout']} ms; {holders(connection, blocked)}"
             raise GroundworkError(
@@ -173,11 +179,24 @@ def exclusive(params: Mapping[str, Any], check_mode: bool) -> Iterator[psycopg.C
             raise GroundworkError(f"database {params['login_db']}", cause, remedy) from error
 
 
-def _lock(connection: psycopg.Connection[Any]) -> None:
-    try:
-        connection.execute("select pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-    except psycopg.errors.LockNotAvailable as error:
-        raise Blocked(f"database {connection.info.dbname}") from error
+def attempts(connection: psycopg.Connection[Any], timeout: int) -> Iterator[None]:
+    """To take the lock that keeps two runs apart; raises Blocked after so many milliseconds, never where they are 0.
+
+    It is asked for again and again: a statement that waits holds a snapshot, and whoever has the lock may be building
+    an index concurrently, which waits for every snapshot. The server would end that build as a deadlock.
+    """
+    end = time.monotonic() + timeout / 1000
+    while True:
+        yield
+        if timeout and time.monotonic() >= end:
+            raise Blocked(f"database {connection.info.dbname}")
+        time.sleep(LOCK_POLL)
+
+
+def has_lock(connection: psycopg.Connection[Any], function: str) -> bool:
+    query = sql.SQL("select {}(%s)").format(sql.Identifier(function))
+    ((taken,),) = connection.execute(query, [ADVISORY_LOCK]).fetchall()
+    return bool(taken)
 
 
 def holders(connection: psycopg.Connection[Any], blocked: Blocked) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-# What may hide a semicolon: quoted text, quoted names, dollar quotes, comments, and the body of BEGIN ATOMIC … END.
+# What may hide a semicolon: quoted text, quoted names, dollar quotes, comments, brackets (CREATE RULE … DO (…; …)), and
+# the body of BEGIN ATOMIC … END.
 TOKEN = re.compile(
     r"""
       (?P<line_comment> --[^\n]* )
     | (?P<block_comment> /\* )
-    | (?P<escape_string> \b[eE]'(?:[^'\\]|\\.|'')*' )
+    # One that goes on behind a line's end is still one.
+    | (?P<escape_string> \b[eE]'(?:[^'\\]|\\.|'')*'(?:\s*\n\s*'(?:[^'\\]|\\.|'')*')* )
     | (?P<string> '(?:[^']|'')*' )
     | (?P<name> "(?:[^"]|"")*" )
     | (?P<dollar> \$(?P<tag>[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$ )
@@ -34,10 +36,12 @@ def split_statements(text: str) -> list[str]:
 def statement_spans(text: str) -> list[tuple[int, int]]:
     """Where each statement starts and ends in the text, without the blanks around it."""
     spans: list[tuple[int, int]] = []
-    start = position = depth = 0
+    start = position = depth = brackets = 0
     has_code, previous_word = False, ""
     while match := TOKEN.search(text, position):
-        has_code = has_code or bool(text[position : match.start()].strip())
+        signs = text[position : match.start()]
+        has_code = has_code or bool(signs.strip())
+        brackets = max(0, brackets + signs.count("(") - signs.count(")"))
         position = match.end()
         kind = match.lastgroup if match.lastgroup != "tag" else "dollar"
         if kind == "block_comment":
@@ -48,7 +52,7 @@ def statement_spans(text: str) -> list[tuple[int, int]]:
         if kind == "dollar":
             closing = text.find(match.group("dollar"), position)
             position = len(text) if closing < 0 else closing + len(match.group("dollar"))
-        if kind == "end" and depth == 0:
+        if kind == "end" and depth == brackets == 0:
             if has_code:
                 spans.append(_trim(text, start, match.start()))
             start, has_code, previous_word = position, False, ""

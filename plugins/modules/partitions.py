@@ -59,7 +59,9 @@ options:
         description: Partitions whose rows are all older than this are archived. None is if this is not given.
         type: str
       archive_schema:
-        description: Schema that archived partitions are moved to. It is made where it does not exist.
+        description:
+          - Schema that archived partitions are moved to. It is made where it does not exist.
+          - Tables of one name, in different schemas, need different ones.
         type: str
         default: archive
 notes:

@@ -43,7 +43,9 @@ options:
         description: Its owner. Left as it is where this is not given; that of a new one is the connecting role.
         type: str
       access:
-        description: Who may do what with everything in it, now and later.
+        description:
+          - Who may do what with everything in it, now and later.
+          - C(anon) and C(authenticated) get nothing on partitions, which they reach through the table and its policies.
         type: list
         elements: dict
         default: []

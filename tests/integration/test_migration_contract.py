@@ -14,6 +14,8 @@ create table customers (id int primary key);
 create table orders (id int primary key, total int not null default 0, note text, mood mood, customer int);
 create function price(amount int) returns int language sql return amount * 2;
 insert into customers values (1);
+create table parted (id int) partition by list (id);
+create table parted_1 partition of parted for values in (1);
 """
 INSERT = "insert into orders (id, total, note) values (1, 1, null)"
 CASES = {
@@ -36,6 +38,11 @@ CASES = {
         f"{INSERT} on conflict (id) do nothing",
         "42P10",
     ),
+    "detach-partition": (
+        "alter table parted detach partition parted_1",
+        "insert into parted values (1)",
+        "23514",
+    ),
     "remove-enum-value": ("alter type mood rename value 'sad' to 'blue'", "select 'sad'::mood", "22P02"),
 }
 EXPANSIONS = [
@@ -43,6 +50,7 @@ EXPANSIONS = [
     "alter table orders add column owner int, add constraint f foreign key (owner) references customers (id)",
     "alter table orders add column rank int; alter table orders add constraint c check (rank > 0)",
     "alter table orders add column rank int default 0; alter table orders alter rank set not null",
+    "alter table orders add column rank int not null default 1, add constraint c check (rank > 0)",
     "alter table orders rename to purchases; create view orders as select * from purchases",
     "alter type mood add value 'glad'; create function price(a int, b int) returns int language sql return a",
 ]

@@ -226,9 +226,16 @@ def test_names_are_never_taken_for_sql(run, database, project):
 
 
 def test_copy_from_the_client_and_zero_bytes_are_refused_before_anything_runs(run, database, project):
-    files = {**THREE, "4_copy.sql": "copy t1 (id) from stdin;", "5_zero.sql": "select 1;\0 drop table t1"}
+    columns = ", ".join(f"column_{number}" for number in range(60))
+    files = {
+        **THREE,
+        "4_copy.sql": "copy t1 (id) from stdin;",
+        "6_many.sql": f"copy t1 ({columns}) from stdin;",
+        "5_zero.sql": "select 1;\0 drop table t1",
+    }
     refused = run("migration", {**project(files), **database.login})
-    assert "4_copy.sql: statement 1 copies from or to the client" in refused.error
+    for name in ("4_copy.sql", "6_many.sql"):
+        assert f"{name}: statement 1 copies from or to the client" in refused.error
     assert "5_zero.sql: it holds a zero byte" in refused.error
     assert not database.has("t1")
 

@@ -86,6 +86,20 @@ def test_the_victim_of_a_deadlock_is_tried_again(start, busy, project):
     assert "deadlock detected" in busy.server.log()
 
 
+@pytest.mark.parametrize("module", ["migration", "schema"])
+def test_who_waits_for_its_turn_does_not_end_an_index_that_is_built(run, start, busy, project, module):
+    """A build waits for every snapshot, and a statement that waits for the builder's lock would have one."""
+    busy.query("alter table busy add column id int; insert into busy select generate_series(1, 1000)")
+    files = {"1_a.sql": "select pg_sleep(3); create index concurrently busy_id on busy (id)"}
+    arguments = {**project(files), **busy.login}
+    first = start("migration", {**arguments, "lock_timeout": 20000})
+    wait_until(busy, "select exists (select from pg_stat_activity where query like 'select pg_sleep%')")
+    others = {"migration": arguments, "schema": {"schemas": [{"name": "app"}], **busy.login}}
+    second = run(module, {**others[module], "lock_timeout": 30000})
+    assert first.wait().changed and second.changed is (module == "schema")
+    assert busy.query("select indisvalid from pg_index where indexrelid = 'busy_id'::regclass") == [(True,)]
+
+
 def test_another_run_is_named(run, start, busy, project):
     arguments = {**project(CHANGE), **busy.login}
     with busy.connect() as other:
@@ -96,6 +110,6 @@ def test_another_run_is_named(run, start, busy, project):
             second = run("migration", {**arguments, "lock_timeout": 300})
             status = run("migration", {**arguments, "state": "status"})
         assert first.wait().changed
-    assert "another run is migrating this database; it is blocked by process" in second.error
-    assert "application groundwork" in second.error
+    assert "another run is migrating this database; it is held by process" in second.error
+    assert "of postgres (groundwork) for " in second.error
     assert status.result["pending"] == ["1_change.sql"]

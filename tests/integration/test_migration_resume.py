@@ -73,6 +73,18 @@ def test_an_index_that_was_there_before_is_not_taken_for_ours(run, database, pro
     assert database.query("select indisunique from pg_index where indexrelid = 'items_id'::regclass") == [(False,)]
 
 
+@pytest.mark.parametrize("there", ["", "if not exists "])
+def test_an_invalid_index_of_a_name_that_the_server_cuts_is_built_anew(run, database, project, there):
+    database.query("create table items (id int); insert into items values (1), (1)")
+    name = "items_" + "ü" * 40
+    text = f"create unique index concurrently {there}{name} on items (id)"
+    arguments = {**project({"1_a.sql": text}), **database.login}
+    assert "could not create unique index" in run("migration", arguments).error
+    database.query("delete from items where ctid = (select min(ctid) from items)")
+    assert run("migration", arguments).changed
+    assert [valid for _name, valid in database.query(INDEXES.format("items"))] == [True]
+
+
 def test_an_invalid_index_of_another_name_or_table_stays(run, database, project):
     database.query("create table other (id int); insert into other values (1), (1)")
     with pytest.raises(Exception, match="could not create unique index"):

@@ -119,6 +119,38 @@ def test_what_cron_calls_closes_what_it_makes(run, filled):
     ]
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
+def test_cron_s_time_zone_moves_no_boundary(run, filled, zone):
+    assert run("partitions", arguments(filled)).changed
+    filled.query(f"alter database \"{filled.name}\" set timezone = '{zone}'")
+    # A year has both changes of the clock in it.
+    filled.query("update partman.part_config set premake = 12")
+    filled.query("select groundwork.maintain_partitions()")
+    with filled.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        bounds = connection.execute(
+            "select pg_get_expr(relpartbound, oid) from pg_class where relispartition and relkind = 'r'"
+            " and relname ~ '^events_p[0-9]'"
+        ).fetchall()
+    assert len(bounds) >= 13 and all(bound.count("-01 00:00:00+00'") == 2 for (bound,) in bounds)
+
+
+def test_the_schema_s_privileges_leave_partitions_closed(run, filled):
+    access = [{"role": "authenticated", "levels": ["read"]}, {"role": "its_service", "levels": ["write"]}]
+    filled.query("create role its_service")
+    schema = {"schemas": [{"name": "public", "access": access}], **filled.login}
+    assert run("schema", schema).changed
+    assert run("partitions", arguments(filled)).changed
+    # The service gets what it has on the table; the partitions are new.
+    run("schema", schema)
+    assert not run("partitions", arguments(filled)).changed and not run("schema", schema).changed
+    assert filled.query(
+        "select bool_and(has_table_privilege('authenticated', oid, 'select') = (relkind = 'p')),"
+        " bool_and(has_table_privilege('its_service', oid, 'insert')) from pg_class where relname like 'events%'"
+        " and relkind in ('r', 'p')"
+    ) == [(True, True)]
+
+
 def test_an_opened_partition_and_an_altered_function_are_put_back(run, filled):
     assert run("partitions", arguments(filled)).changed
     filled.query("alter table public.events_default disable row level security")
@@ -154,7 +186,7 @@ def test_attributes_and_privileges_of_the_function_are_put_back(run, filled):
     filled.query("alter default privileges grant execute on functions to service_role")
     filled.query("create schema groundwork; grant usage on schema groundwork to anon")
     assert run("partitions", arguments(filled)).changed
-    right = [(False, ['search_path=""'], False, "postgres", ["postgres"])]
+    right = [(False, ['search_path=""', "TimeZone=UTC"], False, "postgres", ["postgres"])]
     assert filled.query(STATE) == right and not run("partitions", arguments(filled)).changed
     for statement in ALTERED:
         filled.query(statement)

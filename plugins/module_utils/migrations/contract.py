@@ -77,6 +77,10 @@ RULES = {
         "ON CONFLICT of the running version that relies on it fails, and so does embedding along it in PostgREST",
         "release code that does without it first, drop it in a migration after that",
     ),
+    "detach-partition": (
+        "the running version finds its rows in the table no more",
+        "release code that does not need them first, detach it in a migration after that",
+    ),
     "remove-enum-value": (
         "the running version still writes the value and compares with it",
         "add a value, move the rows and the code over, and leave the former value where it is",
@@ -90,6 +94,8 @@ RULES = {
         "make the policies that let it reach them first, in the same migration",
     ),
 }
+# Words of a condition that name no column.
+OF_EXPRESSIONS = {"check", "and", "or", "not", "in", "is", "null", "true", "false", "between", "like", "any", "array"}
 ACCEPTED = re.compile(r"--[ \t]*contract-ignore[ \t]+([a-z-]+(?:[ \t]*,[ \t]*[a-z-]+)*)")
 
 
@@ -180,23 +186,39 @@ def _hits(words: Words, world: World) -> Iterator[Hit]:
 def _dropped(words: Words, world: World, offset: int) -> Iterator[Hit]:
     kind = words.skip_any(*KINDS)
     words.skip("if exists")
-    if kind in OF_A_TABLE:
+    if not kind:
+        yield from _dropped_at_large(words, world, offset)
+    elif kind in OF_A_TABLE:
         name, table = words.name(), table_after("on", words)
         # One that is made anew in the same transaction is a change of it, of which nobody sees the middle.
         if not world.is_new("table", table) and not world.is_replaced(part_of(kind, table, name.text)):
             yield Hit("hide-rows" if kind == "policy" else "drop-object", f"{kind} {name.text} on {table.text}", offset)
-    elif kind:
+    else:
         for part in words.list():
             name = part.routine()
             if not world.is_new(kind, name):
                 yield Hit("drop-object", f"{kind} {name.text}", offset)
 
 
+def _dropped_at_large(words: Words, world: World, offset: int) -> Iterator[Hit]:
+    """Unique indexes, on which ON CONFLICT relies as on constraints, and everything that somebody owns."""
+    if words.skip("owned by"):
+        yield Hit("drop-object", f"everything that {words.name().text} owns", offset)
+    elif words.skip("index"):
+        words.skip("concurrently")
+        words.skip("if exists")
+        for part in words.list():
+            name = part.name()
+            index = ("unique index", name.key)
+            if index in world.known and not world.is_replaced(index):
+                yield Hit("drop-constraint", f"unique index {name.text}", offset)
+
+
 def _created(words: Words, world: World, offset: int) -> Iterator[Hit]:
     if words.skip("unique index"):
         before, after = words.cut("on")
         table = table_after("on", after)
-        if not world.is_new("table", table) and not _names_new_column(after.rest, table, world):
+        if not world.is_new("table", table) and not _spares_old_rows(["unique", *after.rest], table, world):
             before.skip_any("concurrently if not exists", "concurrently", "if not exists")
             index = f"unique index {before.name().text}" if before.word else "unique index"
             yield Hit("add-constraint", f"{index} on {table.text}", offset)
@@ -254,6 +276,8 @@ def _action_hits(action: Words, kind: str, name: Name, world: World) -> Iterator
         yield from _column_hit("rename-column", action, name, world, offset)
     elif action.skip("add"):
         yield from _added(action, kind, name, world, offset)
+    elif action.skip("detach partition"):
+        yield Hit("detach-partition", f"partition {action.name().text} of {whole}", offset)
     elif action.skip("drop constraint"):
         action.skip("if exists")
         constraint = action.name().text
@@ -312,9 +336,19 @@ def _added(action: Words, kind: str, table: Name, world: World, offset: int) -> 
     # An index is what enforces it already; and what a new column has no value for is not violated by anybody.
     if words[:3] == ["unique", "using", "index"] or "enforced" in words:
         return
-    if words[:1] in (["primary"], ["not"]) or not _names_new_column(words, table, world):
+    if words[:1] in (["primary"], ["not"]) or not _spares_old_rows(words, table, world):
         yield Hit("add-constraint", f"{name} of {kind} {table.text}", offset)
 
 
-def _names_new_column(words: Sequence[str], table: Name, world: World) -> bool:
-    return any(part_of("column", table, word) in world.new for word in words)
+def _spares_old_rows(constraint: Sequence[str], table: Name, world: World) -> bool:
+    """Whether rows that the running version writes, which name no new column, cannot violate it."""
+    new = {word for word in constraint if part_of("column", table, word) in world.new}
+    if any(part_of("default", table, word) not in world.new for word in new):
+        return True
+    if not new or constraint[0] in ("unique", "exclude"):
+        # They would all have the same value.
+        return False
+    # A default keeps to what is asked of it alone; beside columns of the running version it need not.
+    return constraint[0] == "foreign" or all(
+        word in new or word in OF_EXPRESSIONS or not (word[0].isalpha() or word[0] in '_"') for word in constraint
+    )

@@ -94,6 +94,11 @@ def things_made(sentence: Words) -> list[Made]:
     if not words.skip("create"):
         return []
     words.skip("or replace")
+    if words.skip("unique index"):
+        words.skip_any("concurrently if not exists", "concurrently", "if not exists")
+        name = words.name()
+        # It lies where its table does. One without a name is called by the server.
+        return [("unique index", f"{table_after('on', words).schema}.{name.parts[-1]}")]
     while words.skip_any("temporary", "temp", "unlogged", "recursive", "constraint"):
         pass
     kind = words.skip_any(*KINDS)
@@ -135,4 +140,6 @@ def table_after(word: str, words: Words) -> Name:
 
 
 def has_default(words: Sequence[str]) -> bool:
-    return "default" in words or "generated" in words or words[:1] in [[name] for name in SERIAL]
+    # What a foreign key sets (ON DELETE SET DEFAULT) is another one's.
+    own = [word for before, word in zip(["", *words], words) if before != "set"]
+    return "default" in own or "generated" in own or words[:1] in [[name] for name in SERIAL]

@@ -39,6 +39,7 @@ RESET = [
 ]
 # Records are written as the role that connected, whatever role the file took on.
 AS_OURSELVES = b"reset session authorization"
+# The server cuts the name to the length that it keeps, as it did when the index was made.
 INDEX = """
 select i.indisvalid, n.nspname, c.relname
 from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indexrelid = c.oid
@@ -136,7 +137,7 @@ class Runner:
         before = progress or Progress(0, script.digest_of_first(0))
         quiet = waits_quietly(statement)
         session = self._session
-        # Who queues up behind nobody waits once, as long as all attempts together: what a build has done is not lost.
+        # Who queues up behind nobody waits once, as long as all attempts together: each would build anew.
         patience = session.lock_timeout * (session.lock_retries + 1) if quiet else session.lock_timeout
         for attempt in range(1 if quiet else session.lock_retries + 1):
             try:

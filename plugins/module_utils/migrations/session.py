@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
-from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import ADVISORY_LOCK, connect
+from ansible_collections.groundwork.supabase.plugins.module_utils.postgres import (
+    Blocked,
+    attempts,
+    connect,
+    has_lock,
+    holders,
+)
 
 if TYPE_CHECKING:
     import psycopg
@@ -62,17 +68,19 @@ class Session:
 
     def lock(self) -> None:
         """Take the session's advisory lock; raises GroundworkError where another run holds it."""
-        from psycopg import sql
+        import psycopg
 
-        lock = sql.SQL("select pg_advisory_lock({})").format(sql.Literal(ADVISORY_LOCK))
+        remedy = "wait for that run to end, then run again"
         try:
-            self.send([self.limit_waiting(self.lock_timeout)])
-            self.send([lock.as_bytes(self.connection)])
-        except Failed as failed:
-            cause = f"another run is migrating this database{self.blockers}"
-            if failed.sqlstate not in TRY_AGAIN:
-                cause = f"the lock that keeps two runs apart could not be taken: {failed.message}"
-            raise GroundworkError("migrations", cause, "wait for that run to end, then run again") from failed
+            for _attempt in attempts(self.connection, self.lock_timeout):
+                if has_lock(self.connection, "pg_try_advisory_lock"):
+                    return
+        except Blocked as blocked:
+            cause = f"another run is migrating this database; {holders(self.connection, blocked)}"
+            raise GroundworkError("migrations", cause, remedy) from blocked
+        except psycopg.Error as error:
+            cause = f"the lock that keeps two runs apart could not be taken: {str(error).strip()}"
+            raise GroundworkError("migrations", cause, remedy) from error
 
     def limit_waiting(self, milliseconds: int) -> bytes:
         """A statement that sets how long the statements after it wait for a lock."""
@@ -154,12 +162,17 @@ class Session:
         """Wait for a statement's results and read them to their end."""
         from psycopg.pq import ExecStatus
 
+        copying = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
         failed = None
         while True:
             self._wait(server)
             result = server.get_result()
             if result is None:
                 return failed
+            if result.status in copying:
+                # It would come for ever.
+                self.connection.close()
+                raise Failed(index, "it would take its data from the client, or give it to it")
             if result.status == ExecStatus.FATAL_ERROR and not failed:
                 failed = failure(index, result)
 

@@ -83,7 +83,7 @@ class LiveFunction:
     def is_made_from(self, body: str) -> bool:
         """Whether CREATE OR REPLACE, which keeps owner and privileges, would change nothing."""
         attributes = (self.body, self.definer, self.settings, self.language, self.strict)
-        return attributes == (body, False, ('search_path=""',), "plpgsql", False)
+        return attributes == (body, False, ('search_path=""', "TimeZone=UTC"), "plpgsql", False)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Partman:
 def read_tables(arguments: Sequence[Mapping[str, Any]]) -> list[DeclaredTable]:
     """The declared tables; raises Faults with everything that is wrong with them by themselves."""
     tables: dict[QualifiedName, DeclaredTable] = {}
+    archived: dict[QualifiedName, str] = {}
     faults = []
     for position, entry in enumerate(arguments):
         origin = f"tables[{position}]"
@@ -131,6 +132,12 @@ def read_tables(arguments: Sequence[Mapping[str, Any]]) -> list[DeclaredTable]:
         if table.retention and table.archive_schema in (table.name.schema, "public"):
             cause = f"archive_schema {table.archive_schema} holds tables in use"
             faults.append(Fault(object, cause, "name a schema that is only for the archive"))
+        elif table.retention and table.name not in tables:
+            # pg_partman names partitions after their table alone, and keeps the names in the archive.
+            first = archived.setdefault(QualifiedName(table.archive_schema, table.name.name), origin)
+            if first != origin:
+                cause = f"{first} archives partitions of the same names in schema {table.archive_schema}"
+                faults.append(Fault(object, cause, "name another archive_schema for one of them"))
         tables.setdefault(table.name, table)
     Faults.raise_all(faults)
     return list(tables.values())

@@ -45,6 +45,9 @@ begin
   end loop;
 end
 """
+# pg_partman adds intervals in the session's time zone. In one with summer time months that begin at midnight UTC would
+# overlap.
+SETTINGS = "set search_path = '' set timezone = 'UTC'"
 FUNCTION = "function groundwork.maintain_partitions(text)"
 
 
@@ -78,8 +81,8 @@ def make_plan(
     if not (function and function.is_made_from(body)):
         statement = sql.SQL(
             "create or replace function groundwork.maintain_partitions(parent text default null) returns void"
-            " language plpgsql set search_path = '' as {}"
-        ).format(sql.Literal(body))
+            " language plpgsql {} as {}"
+        ).format(sql.SQL(SETTINGS), sql.Literal(body))
         steps.append(Step(FUNCTION, statement))
         changes.append(Change(FUNCTION, f"{FUNCTION}: altered" if function else "", FUNCTION))
     for table in declared:

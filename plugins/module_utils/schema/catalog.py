@@ -23,25 +23,27 @@ if TYPE_CHECKING:
 OBJECTS = """
 with objects as (
   select 'schema' as kind, n.nspname as schema, quote_ident(n.nspname) as name, n.nspowner as owner,
-    coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl, 0::oid as relation
+    coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl, 0::oid as relation,
+    false as partition
   from pg_namespace n where n.nspname = any (%(schemas)s)
   union all
   select case c.relkind when 'S' then 'sequence' else 'table' end, n.nspname, c.oid::regclass::text, c.relowner,
-    coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner)), c.oid
+    coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner)), c.oid,
+    c.relispartition
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = any (%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
     and not exists (select from pg_depend d
       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
   union all
   select 'routine', n.nspname, p.oid::regprocedure::text, p.proowner,
-    coalesce(p.proacl, acldefault('f', p.proowner)), 0
+    coalesce(p.proacl, acldefault('f', p.proowner)), 0, false
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
   where n.nspname = any (%(schemas)s)
     and not exists (select from pg_depend d
       where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
 )
 select o.kind, o.schema, o.name, pg_get_userbyid(o.owner), pg_has_role(o.owner, 'usage'),
-  has_schema_privilege(o.owner, o.schema, 'usage'),
+  has_schema_privilege(o.owner, o.schema, 'usage'), o.partition,
   (select coalesce(json_agg(json_build_array(coalesce(r.rolname, 'public'), lower(a.privilege_type), null,
       case when a.grantor <> o.owner then pg_get_userbyid(a.grantor) end, a.is_grantable)), '[]')
     from aclexplode(o.acl) a left join pg_roles r on r.oid = a.grantee),
@@ -73,9 +75,9 @@ def read_schemas(connection: psycopg.Connection[Any], declared: Sequence[Declare
     """The declared schemas; one that does not exist has no objects."""
     names = {"schemas": [schema.name for schema in declared]}
     objects: dict[str, list[Object]] = {}
-    for kind, schema, name, owner, managed, in_reach, grants, columns in connection.execute(OBJECTS, names):
+    for kind, schema, name, owner, managed, in_reach, partition, grants, columns in connection.execute(OBJECTS, names):
         found = frozenset(Grant(*grant) for grant in [*grants, *(columns or [])])
-        objects.setdefault(schema, []).append(Object(kind, schema, name, owner, managed, found, in_reach))
+        objects.setdefault(schema, []).append(Object(kind, schema, name, owner, managed, found, in_reach, partition))
     defaults = {
         (role, schema, kind): frozenset(Grant(*grant) for grant in grants)
         for role, schema, kind, grants in connection.execute(DEFAULTS, names)

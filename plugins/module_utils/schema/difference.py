@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.schema.model import (
+    API_ROLES,
     PUBLIC,
     DeclaredSchema,
     Grant,
@@ -102,10 +103,12 @@ def has_rival(live: LiveSchemas, object: Object) -> bool:
 
 
 def _wanted(schema: DeclaredSchema, live: LiveSchemas, object: Object) -> frozenset[Grant]:
-    """Whoever makes objects in a schema keeps what that takes."""
+    """Whoever makes objects in a schema keeps what that takes. Callers of the API reach a partition through its table,
+    whose policies hold there; module partitions closes each of its own."""
     makers = (schema.creators or (live.user,)) if object.kind == "schema" else ()
     kept = {grant.plain for grant in object.grants if grant.role in makers}
-    return frozenset(grant for grant in schema.wanted(object.kind) | kept if grant.role != object.owner)
+    without = {object.owner, *(API_ROLES if object.partition else ())}
+    return frozenset(grant for grant in schema.wanted(object.kind) | kept if grant.role not in without)
 
 
 # Who has a privilege from whom, None being the owner, and whether that one may pass it on.

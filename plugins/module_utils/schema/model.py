@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 PUBLIC = "public"
+# Roles of the API's callers.
+API_ROLES = frozenset({"anon", "authenticated"})
 KINDS = ("schema", "table", "sequence", "routine")
 # What a level of access means for each kind of object. TRUNCATE, which row level security does not see, REFERENCES and
 # TRIGGER are in none of them: a service needs none.
@@ -48,6 +50,7 @@ class Object:
     """A schema, table, sequence or routine. sql: its name as SQL, which the server has quoted.
 
     managed: the connecting role may grant on it. in_reach: its owner may name it, which takes USAGE on the schema.
+    partition: a part of a table, which has no policies of its own.
     """
 
     kind: str
@@ -57,6 +60,7 @@ class Object:
     managed: bool
     grants: frozenset[Grant]
     in_reach: bool = True
+    partition: bool = False
 
 
 @dataclass(frozen=True)

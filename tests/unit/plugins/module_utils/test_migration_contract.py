@@ -13,6 +13,8 @@ BEFORE = """
 create table orders (id int primary key, total int not null, note text);
 create function public.price(int) returns int language sql as 'select 1';
 create table if not exists "Old" ();
+create unique index note_once on orders (note);
+create index by_total on orders (total);
 """
 
 
@@ -73,6 +75,30 @@ def found(text, before=BEFORE):
         ("do $body$ begin if true then drop table orders; end if; end $body$", "drop-object", "table orders"),
         ("/* a */ drop -- b\n table /* c /* d */ */ orders", "drop-object", "table orders"),
         ('drop table "Old"', "drop-object", 'table "Old"'),
+        ("drop index concurrently if exists public.note_once", "drop-constraint", "unique index public.note_once"),
+        ("alter table orders detach partition orders_1", "detach-partition", "partition orders_1 of table orders"),
+        ("drop owned by billing cascade", "drop-object", "everything that billing owns"),
+        (
+            "alter table orders add column c int not null references customers on delete set default",
+            "add-required-column",
+            "column orders.c",
+        ),
+        # Former writes all get the default.
+        (
+            "alter table orders add column c int not null default 0; create unique index i on orders (c, note)",
+            "add-constraint",
+            "unique index i on orders",
+        ),
+        (
+            "alter table orders add column c int default 0, add constraint u unique (c, note)",
+            "add-constraint",
+            "constraint u of table orders",
+        ),
+        (
+            "alter table orders add column c text default 'a', add constraint k check (c <> 'a' or note is not null)",
+            "add-constraint",
+            "constraint k of table orders",
+        ),
         # What may have been there before is no new thing.
         ("create table if not exists orders (); drop table orders", "drop-object", "table orders"),
         (
@@ -102,6 +128,9 @@ def test_what_breaks_the_running_version_is_named(text, rule, name):
         "alter table orders add column c int default 0; alter table orders alter column c set not null",
         "alter table orders add column c int; alter table orders drop column c",
         "alter table orders add column c int, add constraint f foreign key (c) references customers (id)",
+        "drop index by_total, of_nobody",
+        "alter table orders add column s text not null default 'a', add constraint k check (s in ('a', 'b') or s > '')",
+        "alter table orders add column c int default 1 references customers (id)",
         'alter table orders add column "City" text; alter table orders add check ("City" <> \'\')',
         "alter table orders add constraint u unique using index i",
         "alter table orders validate constraint c, alter total set default 0, alter note drop not null",

@@ -42,6 +42,14 @@ def test_arguments_that_are_wrong(changes, cause):
         read_tables([declare(**changes)])
 
 
+def test_tables_of_one_name_do_not_share_an_archive():
+    kept = {"retention": "1 year"}
+    with pytest.raises(Faults, match=r"tables\[1\], table b.events: tables\[0\] archives partitions of the same names"):
+        read_tables([declare("a.events", **kept), declare("b.events", **kept)])
+    assert len(read_tables([declare("a.events", **kept), declare("b.events", **kept, archive_schema="other")])) == 2
+    assert len(read_tables([declare("a.events", **kept), declare("b.events")])) == 2
+
+
 @pytest.mark.parametrize(
     ("live", "cause"),
     [

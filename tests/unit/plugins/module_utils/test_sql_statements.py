@@ -40,6 +40,15 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.sql_statements
             ],
         ),
         ("begin; select 1; end;", ["begin", "select 1", "end"]),
+        (
+            "create rule r as on update to t do also (insert into a values (1); insert into b values (2)); select 1;",
+            [
+                "create rule r as on update to t do also (insert into a values (1); insert into b values (2))",
+                "select 1",
+            ],
+        ),
+        ("select E'a'\n  '\\'; b'; select 2;", ["select E'a'\n  '\\'; b'", "select 2"]),
+        ("select '('; select ')'", ["select '('", "select ')'"]),
         (";;", []),
         ("select $1;", ["select $1"]),
     ],
