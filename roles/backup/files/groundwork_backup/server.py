@@ -365,7 +365,8 @@ def send(ticket: dict[str, Any], stream: BinaryIO) -> None:
     data = HOME / "main" / "base" / ticket["backup"] / "data"
     if any((data / "pg_tblspc").iterdir()):
         raise SystemExit(f"backup {ticket['backup']}: has tablespaces, outside the data folder; use barman restore")
-    with tarfile.open(fileobj=stream, mode="w|", bufsize=1 << 20) as archive:
+    # What is read at once fills tarfile's buffer, which it copies whole for each piece that is added to it.
+    with tarfile.open(fileobj=stream, mode="w|", bufsize=1 << 20, copybufsize=1 << 20) as archive:
         archive.add(data, ".", filter=lambda member: None if member.name == f"./{RESTORED_WAL}" else owned(member))
         for name, path in ticket["segments"].items():
             add(archive, f"./{RESTORED_WAL}/{name}", content_of(HOME, Path(path)))

@@ -52,6 +52,9 @@ def ssh() -> list[str]:
         "ssh",
         "-T",
         "-q",
+        # Processors have instructions for AES: with it a restore takes two thirds of the time that ChaCha20 takes.
+        "-c",
+        "^aes256-gcm@openssh.com",
         "-p",
         str(server["ssh_port"]),
         "-i",
