@@ -12,6 +12,8 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+# What scripts/step and pytest say around the figures.
+AROUND = re.compile(r"==> |    .+: done in |\.+$")
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "EVIDENCE.md"
 TITLE = """# Evidence
@@ -65,7 +67,8 @@ def measure(name: str) -> str:
     rows = [line for line in lines if line.startswith("|")]
     # A row that a line of dashes follows begins another table.
     tables = re.sub(r"\n(?=.*\n\|---)", "\n\n", "\n".join(rows))
-    figures = tables if tables else "```text\n" + "\n".join(lines).strip() + "\n```"
+    text = "\n".join(line for line in lines if not AROUND.match(line)).strip()
+    figures = tables or f"```text\n{text}\n```"
     return f"## {title}\n\n`{command}`, {began:%Y-%m-%d}, {machine()}\n\n{figures}\n"
 
 
