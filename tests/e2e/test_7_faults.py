@@ -58,9 +58,10 @@ def test_a_killed_receiver_comes_back_by_itself_and_nothing_is_missing(node2):
 
 
 def start_backup(node2) -> None:
-    """Returns while pg_basebackup copies."""
+    """Returns when pg_basebackup has begun, and is held: the lab's database is copied in less than a login takes."""
     node2.check_output(f"systemctl start --no-block {UNIT}")
-    node2.check_output("timeout 60 sh -c 'until pgrep -x pg_basebackup >/dev/null; do sleep 0.02; done'")
+    held = "pkill -STOP -f '[p]g_basebackup .*--pgdata'"
+    node2.check_output(f'timeout 60 sh -c "until {held}; do sleep 0.02; done"')
 
 
 def ended(node2) -> str:
@@ -95,6 +96,7 @@ def test_a_base_backup_that_is_killed_says_so_and_is_never_taken_for_whole(node2
     start_backup(node2)
     second = node2.run(f"{TOOLS}/server backup")
     assert second.rc == 1 and "backup: is running already; wait for it to end" in second.stderr
+    node2.check_output("pkill -CONT -x pg_basebackup")
     assert ended(node2) == "inactive"
     assert metrics(node2)[RUN] == 1
     now = base_backups(node2)
