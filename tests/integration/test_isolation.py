@@ -119,6 +119,20 @@ LEAKS = {
         "grant insert on app.all_notes to authenticated",
         {"relation": "app.all_notes", "command": "insert", "actor": "ada"},
     ),
+    "view with a computed column": (
+        f"""
+        create schema hidden; grant usage on schema hidden to authenticated;
+        create table hidden.things (tenant_id uuid, title text);
+        alter table hidden.things enable row level security;
+        create policy reads on hidden.things for select to authenticated using (tenant_id = app.tenant());
+        create policy posts on hidden.things for insert to authenticated with check (true);
+        create view app.things with (security_invoker) as
+          select lower(title) as search, tenant_id, title from hidden.things;
+        grant select, insert on hidden.things, app.things to authenticated;
+        insert into hidden.things values ('{TENANT_A}', 'a'), ('{TENANT_B}', 'b');
+        """,
+        {"relation": "app.things", "command": "insert", "actor": "ada"},
+    ),
     "materialized view": (
         "create materialized view app.digest as select tenant_id, count(*) from app.notes group by tenant_id; "
         "grant select on app.digest to anon",
@@ -232,6 +246,8 @@ def test_a_planted_leak_is_found(prove, sound, leak):
         ("create table app.lists (id int); grant select on app.lists to anon", {}, "no column says whose its rows are"),
         ("create function app.wipe(t uuid) returns void language sql security definer as "
          "'delete from app.notes where tenant_id = t'", {}, "app.wipe(t uuid): execute"),
+        ("create function app.bodies() returns setof text language sql stable security definer as "
+         "'select body from app.notes'", {}, "called by bob its answer does not show bob either"),
         ("create table app.gone (tenant_id uuid); alter table app.gone enable row level security; "
          "grant select on app.gone to authenticated; create policy p on app.gone using (tenant_id = app.tenant())",
          {}, "app.gone: select (read) as ada on what is bob's: there is no row of bob"),

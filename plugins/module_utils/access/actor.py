@@ -24,7 +24,9 @@ BECOME = """
 select set_config('request.jwt.claims', %s, true), set_config('search_path', %s, true), set_config('role', %s, true)
 """
 ROLES = """
-select r.rolname, pg_has_role(r.oid, 'member') from pg_roles r where r.rolname = any (%s)
+select r.rolname, case when current_setting('server_version_num')::int >= 160000 then pg_has_role(r.oid, 'set')
+  else pg_has_role(r.oid, 'member') end
+from pg_roles r where r.rolname = any (%s)
 """
 TRUSTED = "select current_user, r.rolbypassrls or r.rolsuper from pg_roles r where r.rolname = current_user"
 

@@ -46,7 +46,9 @@ where n.nspname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')
     where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 order by n.nspname, c.relname
 """
-# Whether row level security holds: PostgreSQL's check_enable_rls().
+# Whether row level security holds: PostgreSQL's check_enable_rls(). Of a view that can be written through, computed
+# columns are left out; one that cannot says so itself when it is tried. Bits 3 and 2 of pg_relation_is_updatable():
+# INSERT and UPDATE.
 RIGHTS = """
 select c.oid, r.rolname::text, p.selectable, p.insertable, p.updatable,
   usable and has_table_privilege(r.oid, c.oid, 'delete'), usable and has_table_privilege(r.oid, c.oid, 'truncate'),
@@ -56,13 +58,19 @@ from pg_class c
 cross join (select * from pg_roles where rolname = any (%(roles)s)) r
 cross join lateral (select has_schema_privilege(r.oid, c.relnamespace, 'usage') as usable) u
 cross join lateral (
+  select c.relkind = 'v' and pg_relation_is_updatable(c.oid, true) & 8 > 0 as inserts,
+    c.relkind = 'v' and pg_relation_is_updatable(c.oid, true) & 4 > 0 as updates
+) w
+cross join lateral (
   select
     coalesce(array_agg(a.attname::text order by a.attnum)
       filter (where usable and has_column_privilege(r.oid, c.oid, a.attnum, 'select')), '{}') as selectable,
     coalesce(array_agg(a.attname::text order by a.attnum) filter (where usable and a.attgenerated = ''
-      and a.attidentity <> 'a' and has_column_privilege(r.oid, c.oid, a.attnum, 'insert')), '{}') as insertable,
+      and a.attidentity <> 'a' and (not inserts or pg_column_is_updatable(c.oid, a.attnum, true))
+      and has_column_privilege(r.oid, c.oid, a.attnum, 'insert')), '{}') as insertable,
     coalesce(array_agg(a.attname::text order by a.attnum) filter (where usable and a.attgenerated = ''
-      and a.attidentity <> 'a' and has_column_privilege(r.oid, c.oid, a.attnum, 'update')), '{}') as updatable
+      and a.attidentity <> 'a' and (not updates or pg_column_is_updatable(c.oid, a.attnum, true))
+      and has_column_privilege(r.oid, c.oid, a.attnum, 'update')), '{}') as updatable
   from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 ) p
 where c.oid = any (%(relations)s::oid[])
@@ -81,12 +89,15 @@ where n.nspname = any (%(schemas)s) and p.prokind in ('f', 'p')
 order by 1, 2, 3
 """
 # Every role that a token may name: those that the role the API connects as is a member of, by however many steps.
+# From PostgreSQL 16 on a member may lack SET, as who creates a role does.
 REACHABLE = """
 with recursive reached as (
   select oid from pg_roles where rolname = %s
   union select m.roleid from reached join pg_auth_members m on m.member = reached.oid
 )
-select r.rolname::text, r.rolsuper or r.rolbypassrls, pg_has_role(r.oid, 'member')
+select r.rolname::text, r.rolsuper or r.rolbypassrls,
+  case when current_setting('server_version_num')::int >= 160000 then pg_has_role(r.oid, 'set')
+    else pg_has_role(r.oid, 'member') end
 from pg_roles r join reached using (oid) order by r.rolname
 """
 

@@ -31,6 +31,9 @@ IMPOSSIBLE = ("55000", "0A000", "42809", "44000")
 # Row level security is checked before these constraints (PostgreSQL's ExecInsert and ExecUpdate): the row got past it.
 DUPLICATE, EXCLUDED, NULL, FOREIGN_KEY, CHECK = "23505", "23P01", "23502", "23503", "23514"
 STOPPED_LAST = (DUPLICATE, EXCLUDED, NULL)
+# How a function refuses: raise exception, a status for PostgREST, what is said of authorization. Whatever else it ends
+# with, a constraint or a timeout, says that it went on.
+REFUSALS = ("P0001", "P0002", "PT4", "28", INSUFFICIENT_PRIVILEGE)
 # Somebody else changed the row at the same moment: it had been reached.
 SERIALIZATION = "40001"
 COMMANDS = ("select", "insert", "update", "delete", "truncate", "execute")
@@ -56,9 +59,9 @@ class Answer:
 
 def reached(trial: Trial, answer: Answer) -> bool:
     """Whether the statement got at rows, or put one in."""
+    if trial.command == "execute":
+        return answer.state is None and answer.rows > 0
     if answer.state is None:
-        if trial.command == "execute":
-            return answer.rows > 0
         return answer.rows > 0 and not (trial.counted is not None and answer.after == answer.before)
     if answer.state == SERIALIZATION or answer.state in (DUPLICATE, EXCLUDED):
         return True
@@ -91,7 +94,9 @@ def judge(trial: Trial, answer: Answer | None, control: Answer | None, control_t
         return NOT_PROVEN, f"policies let it pass; only constraint {answer.constraint} stopped this row"
     if answer.state in IMPOSSIBLE and trial.command in ("insert", "update", "delete"):
         return DENIED, answer.message
-    refused = answer.state == INSUFFICIENT_PRIVILEGE or (answer.state and trial.command == "execute")
+    refused = answer.state == INSUFFICIENT_PRIVILEGE
+    if trial.command == "execute" and answer.state:
+        refused = answer.state.startswith(REFUSALS)
     if answer.state and not refused:
         return NOT_PROVEN, answer.error
     if trial.command not in ("execute", "insert") and not trial.samples:
@@ -101,6 +106,9 @@ def judge(trial: Trial, answer: Answer | None, control: Answer | None, control_t
         return NOT_PROVEN, f"{trial.rows_of.name} does not get there either{cause}"
     if refused:
         return DENIED, "" if answer.state == INSUFFICIENT_PRIVILEGE else answer.error
+    if trial.command == "execute" and answer.rows and not _leaks(control_trial, control):
+        cause = f"called by {trial.rows_of.name} its answer does not show {trial.rows_of.name} either"
+        return NOT_PROVEN, f"{cause}; return whose a row is, or name it as shared"
     if answer.rows and trial.counted is not None and trial.command != "execute":
         return DENIED, f"a trigger keeps the row from becoming {trial.rows_of.name}'s"
     return EMPTY, ""
