@@ -20,6 +20,10 @@ MODULE = "groundwork.supabase.guarded"
 NETWORK = ("ssh", "ansible.builtin.ssh", "paramiko", "paramiko_ssh", "ansible.builtin.paramiko_ssh", "libssh")
 PAUSE = 3
 """Seconds between two tries: sshd and fail2ban take many in a row for an attack."""
+PATIENCE = 60
+"""Seconds that a host has to answer again after it has taken the change back."""
+FINAL = ("Permission denied", "Too many authentication failures", "Host key verification failed")
+"""What ssh says when another try ends the same way, and would only look like an attacker."""
 
 
 class ActionModule(ActionBase):
@@ -46,7 +50,7 @@ class ActionModule(ActionBase):
         reason = self._confirm(identifier, port, started + seconds * 0.75)
         if reason is None:
             return result
-        return self._taken_back(result, reason, (port, former_port), started + seconds + 60)
+        return self._taken_back(result, reason, (port, former_port), started + seconds)
 
     def _new_port(self, changed: list[str]) -> int:
         """Where the parts that changed have moved SSH to, or 0."""
@@ -79,20 +83,23 @@ class ActionModule(ActionBase):
                 return str(error)
             except AnsibleConnectionFailure as error:
                 reason = str(error)
-                # Who is refused by name is refused again, and would only look like an attacker.
-                if "Permission denied" in reason or time.monotonic() + PAUSE > deadline:
+                if any(words in reason for words in FINAL) or time.monotonic() + PAUSE > deadline:
                     return reason
             else:
                 return str(confirmed["msg"]) if confirmed.get("failed") else None
             time.sleep(PAUSE)
 
-    def _taken_back(self, result: dict[str, Any], reason: str, ports: Any, deadline: float) -> dict[str, Any]:
-        """Wait until the host has taken the change back, and say what happened."""
+    def _taken_back(self, result: dict[str, Any], reason: str, ports: Any, expires: float) -> dict[str, Any]:
+        """Wait until the host has taken the change back, and say what happened.
+
+        Before it has, a login would fail as the last one did, and some failures in a row are a ban of fail2ban.
+        """
         port, former_port = ports
         host = self._variables.get("inventory_hostname")
         Display().warning(f"{host}: no new connection; waiting until the host has taken its settings back")
         state = "the host has not answered since; its timer takes the change back all the same"
-        while time.monotonic() < deadline:
+        time.sleep(max(0.0, expires - time.monotonic()))
+        while time.monotonic() < expires + PATIENCE:
             try:
                 self._connect_anew(former_port)
                 settled = self._call("settle")

@@ -35,6 +35,7 @@ def test_an_account_that_nobody_uses_is_closed_for_keys_too(server):
 def test_people_get_the_strict_umask_and_sudo_the_usual_one(server):
     assert server.check_output("runuser -l admin -c umask") in ("0027", "0007")
     assert server.check_output("runuser -l admin -c 'sudo sh -c umask'") == "0022"
+    assert server.check_output("su - root -c umask") == "0022"
 
 
 def become(server, who, target, password):

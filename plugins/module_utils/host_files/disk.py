@@ -148,8 +148,16 @@ def _read(path: Path, with_text: bool) -> Found | None:
     return Found(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, text)
 
 
+def _make_folder(folder: Path) -> None:
+    """For everybody to read, whatever umask root has: services that run as somebody else look there."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
+
+
 def _replace(path: Path, after: Found) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
