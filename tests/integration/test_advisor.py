@@ -160,6 +160,19 @@ def test_the_remedies_remedy(run, make_planted):
     assert found(run("advisor", {"schemas": SCHEMAS, **database.login})) == {}
 
 
+def test_the_remedies_of_a_partitioned_table_run(run, database):
+    database.query(
+        "create schema shop; create table shop.orders (id int primary key); "
+        "create table shop.lines (id int, of_order int references shop.orders, at date, primary key (id, at)) "
+        "partition by range (at); create index one on shop.lines (at, id); create index two on shop.lines (at, id)"
+    )
+    findings = run("advisor", {"schemas": ["shop"], "fail_on": "none", **database.login}).result["findings"]
+    remedies = [one["remedy"] for one in findings if "index" in one["remedy"]]
+    assert sorted(remedy.split(" ")[0] for remedy in remedies) == ["create", "drop"], findings
+    for remedy in remedies:
+        database.query(remedy)
+
+
 def test_the_supabase_cli_finds_nothing_that_we_miss(run, planted, tmp_path):
     theirs = cli_findings(planted, tmp_path)
     # Its own check is no check if it finds little.

@@ -80,8 +80,13 @@ def policy_columns(review: Review) -> Iterator[Observation]:
                     f"{table.qualified}.{column}", detail, "cast the other side of the comparison instead"
                 )
             elif not has_index(table, (column,)):
-                remedy = f"create index concurrently on {sql_name(table)} ({quote_identifier(column)});"
+                remedy = f"create index{concurrently(table)} on {sql_name(table)} ({quote_identifier(column)});"
                 yield Observation(f"{table.qualified}.{column}", f"{because}, and no index starts with it", remedy)
+
+
+def concurrently(table: Relation) -> str:
+    """PostgreSQL neither makes nor drops the index of a partitioned table so."""
+    return "" if table.kind == "partitioned table" else " concurrently"
 
 
 def has_index(table: Relation, columns: tuple[str, ...]) -> bool:
@@ -100,7 +105,7 @@ def foreign_keys(review: Review) -> Iterator[Observation]:
                 detail = (
                     f"no index starts with {', '.join(key.columns)}; deleting from the other table reads this one whole"
                 )
-                remedy = f"create index concurrently on {sql_name(table)} ({columns});"
+                remedy = f"create index{concurrently(table)} on {sql_name(table)} ({columns});"
                 yield Observation(f"foreign key {key.name} on {table.qualified}", detail, remedy)
 
 
@@ -120,7 +125,7 @@ def duplicate_indexes(review: Review) -> Iterator[Observation]:
         for first, *others in same.values():
             for index in [first, *others][1:]:
                 keep, drop = (index, first) if is_constraint(table, index) else (first, index)
-                remedy = f"drop index concurrently {sql_name(QualifiedName(table.schema, drop.name))};"
+                remedy = f"drop index{concurrently(table)} {sql_name(QualifiedName(table.schema, drop.name))};"
                 yield Observation(f"index {drop.name} on {table.qualified}", f"it is the same as {keep.name}", remedy)
 
 
@@ -131,7 +136,9 @@ def is_constraint(table: Relation, index: Index) -> bool:
 def unused_indexes(review: Review) -> Iterator[Observation]:
     for table in review.catalog.relations:
         for index in table.indexes:
-            if not (index.scans or index.unique or is_constraint(table, index)) and index.bytes >= UNUSED_INDEX_BYTES:
+            # That of a partition goes with its parent's only.
+            needed = index.scans or index.unique or index.inherited or is_constraint(table, index)
+            if not needed and index.bytes >= UNUSED_INDEX_BYTES:
                 detail = f"nobody has used it since the statistics were reset, and it takes {index.bytes >> 20} MiB"
                 remedy = f"drop index concurrently {sql_name(QualifiedName(table.schema, index.name))};"
                 yield Observation(f"index {index.name} on {table.qualified}", detail, remedy)
