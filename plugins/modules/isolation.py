@@ -75,7 +75,7 @@ options:
   relations:
     description:
       - Tables and views that none of the columns in C(owns) decides, or another one. Each has one of C(owner_column)
-        and C(shared).
+        and C(shared), or only C(open_references).
     type: list
     elements: dict
     default: []
@@ -90,6 +90,12 @@ options:
       owner_is:
         description: The column in C(owns) whose value stands in it. C(owner_column) itself if this is not given.
         type: str
+      open_references:
+        description: >-
+          Columns whose foreign key may point at rows of the other tenant, such as the recipient of a message.
+        type: list
+        elements: str
+        default: []
       shared:
         description: Why its rows are for every tenant. Nothing but TRUNCATE is tried then.
         type: str
@@ -227,7 +233,13 @@ TENANT = {
     "owns": {"type": "dict", "required": True},
     "setup": {**LIST, "default": []},
 }
-RELATION = {"name": NAME, "owner_column": TEXT, "owner_is": TEXT, "shared": TEXT}
+RELATION = {
+    "name": NAME,
+    "owner_column": TEXT,
+    "owner_is": TEXT,
+    "open_references": {**LIST, "default": []},
+    "shared": TEXT,
+}
 FUNCTION = {"name": NAME, "arguments": LIST, "shared": TEXT}
 
 

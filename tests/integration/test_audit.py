@@ -142,6 +142,44 @@ def test_what_was_altered_is_put_back(run, audited, damage):
     assert len(audited.query(LOGGED)) == 1
 
 
+def test_a_partition_that_is_emptied_is_recorded(run, audited):
+    audited.query("create table app.events_2 partition of app.events for values from ('2027-01-01') to ('2028-01-01')")
+    assert run("audit", arguments(audited)).changed
+    assert not run("audit", arguments(audited)).changed
+    audited.query("insert into app.events values (1, '2026-02-02'); truncate app.events_1, app.events_2")
+    rows = audited.query(LOGGED)
+    assert [row[:2] for row in rows] == [("events", "INSERT"), ("events_1", "TRUNCATE"), ("events_2", "TRUNCATE")]
+
+
+def test_a_partition_with_triggers_of_its_own_is_taken_in_and_let_go(run, filled):
+    filled.query("create table app.apart (id int, at date not null, primary key (id, at))")
+    declared = [{"name": "app.events"}, {"name": "app.apart"}]
+    assert run("audit", {**filled.login, "tables": declared}).changed
+    filled.query("drop trigger groundwork_audit_row on app.events")
+    filled.query("alter table app.events attach partition app.apart for values from ('2028-01-01') to ('2029-01-01')")
+    of_events = {**filled.login, "tables": declared[:1]}
+    assert run("audit", of_events).changed
+    assert not run("audit", of_events).changed
+    filled.query("insert into app.events values (1, '2028-02-02')")
+    filled.query("alter table app.events detach partition app.apart")
+    assert run("audit", of_events).result["undeclared"] == []
+    filled.query("insert into app.apart values (2, '2028-02-02'); truncate app.apart")
+    assert [row[:2] for row in filled.query(LOGGED)] == [("events", "INSERT"), ("apart", "TRUNCATE")]
+    assert run("audit", {**filled.login, "tables": [], "undeclared": "drop"}).changed
+    left = "select tgrelid::regclass::text from pg_trigger where tgname like 'groundwork_audit%'"
+    assert filled.query(left) == [("app.apart",)]
+
+
+def test_null_characters_in_json_keep_nobody_from_writing(run, filled):
+    filled.query("create table app.papers (id int primary key, was json, now json)")
+    assert run("audit", {**filled.login, "tables": [{"name": "app.papers"}]}).changed
+    filled.query(r"""insert into app.papers values (1, '["a\u0000b", "c\\u0000"]', '{}')""")
+    filled.query(r"""update app.papers set now = '"\u0000"'; delete from app.papers""")
+    inserted, updated, deleted = filled.query(LOGGED)
+    assert inserted[4] == {"id": 1, "was": ["a\ufffdb", "c\\u0000"], "now": {}}
+    assert updated[5] == ["now"] and deleted[3]["now"] == "\ufffd"
+
+
 def test_an_auditor_keeps_its_right_to_read(run, audited):
     audited.query("grant usage on schema audit to dashboard_user; grant select on audit.changes to dashboard_user")
     assert not run("audit", arguments(audited)).changed

@@ -124,6 +124,24 @@ def test_an_insert_gets_its_defaults_from_the_claims(explain, example):
     assert attempt(example, f"insert into {TABLE} (team) values (0)") == "42501"
 
 
+def test_generated_columns_follow_the_new_values(explain, example):
+    example.query(
+        """
+        create table app.titles (id int primary key, title text, size int generated always as (length(title)) stored);
+        alter table app.titles enable row level security;
+        create policy brief on app.titles to authenticated using (size < 6);
+        grant select, insert, update on app.titles to authenticated;
+        insert into app.titles values (1, 'brief');
+        """
+    )
+    for title in ("short", "longer"):
+        explained = explain("insert", table="app.titles", values={"id": 2, "title": title})
+        assert explained["allowed"] == (attempt(example, "insert into app.titles values (2, %s)", [title]) == 1)
+        explained = explain("update", table="app.titles", where={"id": 1}, values={"title": title})
+        assert explained["allowed"] == (attempt(example, "update app.titles set title = %s where id = 1", [title]) == 1)
+    assert "size < 6, which is false" in explained["verdict"]
+
+
 @pytest.mark.parametrize(
     ("command", "arguments", "missing"),
     [

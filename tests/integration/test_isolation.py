@@ -82,6 +82,23 @@ def test_a_sound_schema_passes(prove, sound):
     assert state(sound) == before
 
 
+# Projects and their tasks, each with a tenant of its own; the key between them does not hold it.
+PROJECTS = f"""
+create table app.projects (id uuid primary key default gen_random_uuid(), tenant_id uuid not null);
+create table app.tasks (
+  id uuid primary key default gen_random_uuid(), tenant_id uuid not null,
+  project_id uuid constraint of_project references app.projects (id), parent_id uuid references app.tasks (id)
+);
+alter table app.projects enable row level security;
+alter table app.tasks enable row level security;
+create policy all_own on app.projects to authenticated using (tenant_id = app.tenant());
+create policy all_own on app.tasks to authenticated using (tenant_id = app.tenant());
+grant select, insert, delete on app.projects, app.tasks to authenticated;
+grant update (project_id) on app.tasks to authenticated;
+insert into app.projects (tenant_id) values ('{TENANT_A}'), ('{TENANT_B}');
+insert into app.tasks (tenant_id, project_id) select tenant_id, id from app.projects;
+"""
+
 # Name, SQL, how the first leak is described, and the policies it names.
 LEAKS = {
     "policy true": (
@@ -118,6 +135,19 @@ LEAKS = {
         "create view app.all_notes as select tenant_id, body from app.notes; "
         "grant insert on app.all_notes to authenticated",
         {"relation": "app.all_notes", "command": "insert", "actor": "ada"},
+    ),
+    "view of a definer that shows own rows and lets others be made": (
+        "create view app.mine as select tenant_id, body from app.notes where tenant_id = app.tenant(); "
+        "grant select, insert on app.mine to authenticated",
+        {"relation": "app.mine", "command": "insert", "actor": "ada"},
+    ),
+    "foreign key to what is the other's": (
+        "{projects}",
+        {"relation": "app.tasks", "command": "insert", "actor": "ada", "way": "own row refers to it"},
+    ),
+    "foreign key that is changed": (
+        "{projects} revoke insert on app.tasks from authenticated",
+        {"relation": "app.tasks", "command": "update", "actor": "bob", "way": "own row refers to it"},
     ),
     "view with a computed column": (
         f"""
@@ -220,6 +250,7 @@ LEAKS = {
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_planted_leak_is_found(prove, sound, leak):
     statements, wanted = LEAKS[leak]
+    statements = statements.replace("{projects}", PROJECTS)
     # Roles are the whole server's.
     role = f"reporter_{sound.name}"
     sound.query(statements.replace("{role}", role), user="supabase_admin" if "{role}" in statements else "postgres")
@@ -327,6 +358,87 @@ def test_functions_are_called_as_declared(prove, sound):
     assert [a["why"] for a in find(passed.result, outcome="exempt", relation="app.guarded(t uuid)")] == [
         "asks who calls"
     ]
+
+
+# What keeps a row from pointing at another tenant's, and what is said of the attempt.
+KEPT = {
+    "policies": (
+        "alter policy all_own on app.tasks with check (tenant_id = app.tenant() "
+        "and exists (select from app.projects p where p.id = project_id)); "
+        "alter table app.tasks drop column parent_id",
+        {("of_project", "denied")},
+    ),
+    "a trigger that refuses": (
+        "create function app.look() returns trigger language plpgsql security definer as $$ begin "
+        "if exists (select from app.projects p where p.id = new.project_id and p.tenant_id <> new.tenant_id) or "
+        "exists (select from app.tasks t where t.id = new.parent_id and t.tenant_id <> new.tenant_id) "
+        "then raise 'it is not yours'; end if; return new; end $$; "
+        "create trigger look after insert or update on app.tasks for each row execute function app.look()",
+        {("of_project", "denied")},
+    ),
+    "keys that hold the tenant": (
+        "alter table app.projects add unique (tenant_id, id); alter table app.tasks add unique (tenant_id, id), "
+        "drop constraint of_project, drop constraint tasks_parent_id_fkey, "
+        "add foreign key (tenant_id, project_id) references app.projects (tenant_id, id), "
+        "add foreign key (tenant_id, parent_id) references app.tasks (tenant_id, id)",
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_reference_that_is_kept_within_a_tenant_passes(prove, sound, kept):
+    statements, said = KEPT[kept]
+    sound.query(PROJECTS + statements)
+    proven = prove(sound)
+    assert proven.result["verdict"] == "passed", proven.output
+    outcomes = {attempt["outcome"] for attempt in find(proven.result, way="own row refers to it")}
+    assert outcomes == {outcome for _name, outcome in said}
+
+
+def test_a_reference_may_be_declared_open(prove, sound):
+    sound.query(PROJECTS)
+    opened = {"name": "app.tasks", "open_references": ["project_id", "parent_id"]}
+    proven = prove(sound, relations=[opened])
+    assert proven.result.get("verdict") == "passed", proven.output
+    half = prove(sound, relations=[{**opened, "open_references": ["project_id"]}])
+    assert half.result["verdict"] == "leaked" and "foreign key tasks_parent_id_fkey takes it" in half.error
+    wrong = prove(sound, relations=[{**opened, "open_references": ["tenant_id"]}])
+    assert "app.tasks: open_references: no foreign key begins at tenant_id" in wrong.error
+
+
+def test_a_view_that_shows_own_rows_and_checks_what_is_written_passes(prove, sound):
+    sound.query(
+        f"""
+        create schema hidden;
+        create table hidden.things (id uuid primary key default gen_random_uuid(), tenant_id uuid);
+        create view app.mine as select * from hidden.things where tenant_id = app.tenant() with check option;
+        grant select, insert, update, delete on app.mine to authenticated;
+        insert into hidden.things (tenant_id) values ('{TENANT_A}'), ('{TENANT_B}');
+        """
+    )
+    proven = prove(sound)
+    assert proven.result["verdict"] == "passed", proven.output
+    assert {a["outcome"] for a in find(proven.result, relation="app.mine", actor="ada", rows_of="bob")} == {
+        "denied",
+        "empty",
+    }
+
+
+def test_what_a_function_writes_where_the_api_does_not_reach_is_seen(prove, sound):
+    sound.query(
+        f"""
+        create schema hidden;
+        create table hidden.wallets (tenant_id uuid, amount int);
+        create table hidden.odd (tenant_id bigint, amount int);
+        insert into hidden.wallets values ('{TENANT_A}', 5), ('{TENANT_B}', 5);
+        create function app.spend(t uuid) returns int language sql security definer set search_path = ''
+          as $$ update hidden.wallets set amount = amount - 1 where tenant_id = t returning 1 $$;
+        """
+    )
+    functions = [{"name": "app.spend", "arguments": ["other.tenant_id"]}]
+    leaked = prove(sound, functions=functions)
+    assert leaked.result["verdict"] == "leaked" and "it changed rows in hidden.wallets" in leaked.error
 
 
 def test_a_trigger_that_puts_the_row_right_is_no_leak(prove, sound):

@@ -20,6 +20,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.access.actor i
 from ansible_collections.groundwork.supabase.plugins.module_utils.access.catalog import read_policies
 from ansible_collections.groundwork.supabase.plugins.module_utils.access.evaluation import Evaluator, Row
 from ansible_collections.groundwork.supabase.plugins.module_utils.access.reasons import NEW, OLD, Facts, Stage
+from ansible_collections.groundwork.supabase.plugins.module_utils.access.rows import rows_of
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.expressions import in_parentheses
 from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
@@ -45,7 +46,7 @@ where n.nspname = %s and c.relname = %s and r.rolname = %s
 """
 COLUMNS = """
 select a.attname::text, format_type(a.atttypid, a.atttypmod),
-  case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,
+  pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '',
   has_column_privilege(%(role)s, a.attrelid, a.attnum, 'select'),
   has_column_privilege(%(role)s, a.attrelid, a.attnum, 'insert'),
   has_column_privilege(%(role)s, a.attrelid, a.attnum, 'update')
@@ -70,11 +71,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Column:
-    """A column and what the role may do with it."""
+    """A column and what the role may do with it. default: of one that is generated, what its value is made with."""
 
     name: str
     type: str
     default: str | None
+    generated: bool
     select: bool
     insert: bool
     update: bool
@@ -215,7 +217,9 @@ class Inquiry:
         """Given values over the row that is there, or over defaults, which the role's claims may decide."""
         parts: list[Composable] = []
         for column in self._columns.values():
-            if column.name in self._question.values:
+            if column.generated:
+                parts.append(sql.SQL("null"))
+            elif column.name in self._question.values:
                 parts.append(self._literal(column.name, self._question.values[column.name]))
             elif old is not None:
                 parts.append(sql.Literal(old[column.name]))
@@ -226,7 +230,15 @@ class Inquiry:
         texts = sql.SQL(", ").join(sql.SQL("{}::text").format(part) for part in parts)
         with acting_as(self._connection, self._question.actor, self._path):
             rows = self._trusted(sql.SQL("select {}").format(texts), "values")
-        return dict(zip(self._columns, rows[0]))
+            new: dict[str, str | None] = dict(zip(self._columns, rows[0]))
+            generated = [column for column in self._columns.values() if column.generated]
+            if generated:
+                # PostgreSQL makes these last, from the others.
+                made = [sql.SQL("({})::text").format(sql.SQL(str(column.default))) for column in generated]
+                source = rows_of(self._question.table, list(self._columns), [new])
+                rows = self._trusted(sql.SQL("select {} from {}").format(sql.SQL(", ").join(made), source), "values")
+                new.update(zip((column.name for column in generated), rows[0]))
+        return new
 
     def _trusted(self, statement: Composable, argument: str) -> list[tuple[Any, ...]]:
         import psycopg

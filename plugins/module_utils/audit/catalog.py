@@ -38,7 +38,11 @@ select n.nspname, c.relname, has_table_privilege(c.oid, 'trigger'), c.relisparti
   coalesce((select array_agg(a.attname::text order by k.position)
     from pg_index i cross join unnest(i.indkey::int[]) with ordinality k(attnum, position)
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = c.oid and i.indisprimary), '{}')
+    where i.indrelid = c.oid and i.indisprimary), '{}'),
+  (select json_agg(json_build_array(pn.nspname, pc.relname) order by pn.nspname, pc.relname)
+    from pg_partition_tree(c.oid) t join pg_class pc on pc.oid = t.relid
+    join pg_namespace pn on pn.oid = pc.relnamespace
+    where c.relkind = 'p' and t.level > 0 and pc.relkind in ('r', 'p'))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
@@ -83,9 +87,12 @@ def read_log(connection: psycopg.Connection[Any]) -> tuple[LiveLog, dict[Qualifi
         trigger = Trigger(name, kind, function, enabled, values, plain)
         triggers.setdefault(QualifiedName(schema, table), []).append(trigger)
     tables = {}
-    for schema, name, may_trigger, is_leaf, columns, key in connection.execute(TABLES):
+    for schema, name, may_trigger, is_leaf, columns, key, below in connection.execute(TABLES):
         table = QualifiedName(schema, name)
-        tables[table] = LiveTable(tuple(columns), tuple(key), may_trigger, is_leaf, tuple(triggers.get(table, ())))
+        partitions = tuple(QualifiedName(*partition) for partition in below or ())
+        tables[table] = LiveTable(
+            tuple(columns), tuple(key), may_trigger, is_leaf, tuple(triggers.get(table, ())), partitions
+        )
     return _read_objects(connection, triggers), tables
 
 

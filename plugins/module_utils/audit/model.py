@@ -43,6 +43,7 @@ class LiveTable:
     may_trigger: bool
     is_leaf: bool = False
     triggers: tuple[Trigger, ...] = ()
+    partitions: tuple[QualifiedName, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.audit import sql as definition
@@ -67,8 +68,10 @@ def check(declared: Sequence[DeclaredTable], live: Mapping[QualifiedName, LiveTa
         if found is None:
             faults.append(Fault(object, "it does not exist, or is no table", "create it by a migration first"))
             continue
-        if not found.may_trigger:
-            faults.append(Fault(object, "the connecting role has no privilege TRIGGER on it", "let its owner grant it"))
+        for one in (table.name, *found.partitions):
+            if not live[one].may_trigger:
+                cause = f"the connecting role has no privilege TRIGGER on {one}"
+                faults.append(Fault(object, cause, "let its owner grant it"))
         if found.is_leaf:
             faults.append(Fault(object, "it is a partition", "declare its parent"))
         unknown = sorted(set(table.excluded) - set(found.columns))
@@ -79,12 +82,15 @@ def check(declared: Sequence[DeclaredTable], live: Mapping[QualifiedName, LiveTa
 
 
 def find_undeclared(declared: Sequence[DeclaredTable], live: Mapping[QualifiedName, LiveTable]) -> list[QualifiedName]:
-    """Tables that have triggers of the log and are not declared."""
-    named = {table.name for table in declared}
+    """Tables whose rows the log records and that are not declared.
+
+    A partition that was detached keeps its trigger on TRUNCATE, and is not one of them.
+    """
+    named = {name for table in declared for name in (table.name, *live[table.name].partitions)}
     return sorted(
         name
         for name, table in live.items()
-        if name not in named and any(trigger.function == "record" for trigger in table.triggers)
+        if name not in named and any(trigger.name == definition.RECORD_ROW_NAME for trigger in table.triggers)
     )
 
 
@@ -98,8 +104,14 @@ def make_plan(
     plans = [*_plan_log(log)]
     for table in declared:
         found = live[table.name]
-        plans.append(_plan_triggers(table.name, found.triggers, wanted_triggers(table, found), table.origin))
-    plans += [_plan_triggers(name, live[name].triggers, (), "undeclared") for name in undeclared]
+        wanted = wanted_triggers(table, found)
+        # Row triggers come to partitions from the table, and do not where one of their own has the name.
+        for name in found.partitions:
+            plans.append(_plan_triggers(name, live[name].triggers, _of_partition(name, wanted), table.origin))
+        plans.append(_plan_triggers(table.name, found.triggers, wanted, table.origin))
+    for parent in undeclared:
+        for name in (parent, *live[parent].partitions):
+            plans.append(_plan_triggers(name, live[name].triggers, (), "undeclared"))
     return Plan(
         tuple(step for plan in plans for step in plan.steps), tuple(change for plan in plans for change in plan.changes)
     )
@@ -112,6 +124,15 @@ def wanted_triggers(table: DeclaredTable, live: LiveTable) -> tuple[Trigger, ...
     return (
         Trigger(definition.RECORD_ROW_NAME, definition.ROW_TRIGGER, "record", "O", arguments),
         Trigger(definition.RECORD_TRUNCATE_NAME, definition.TRUNCATE_TRIGGER, "record", "O", arguments),
+    )
+
+
+def _of_partition(partition: QualifiedName, wanted: Sequence[Trigger]) -> tuple[Trigger, ...]:
+    """A partition can be emptied by itself: that is recorded under its own name."""
+    return tuple(
+        replace(trigger, arguments=(*trigger.arguments[:2], *partition))
+        for trigger in wanted
+        if trigger.kind == definition.TRUNCATE_TRIGGER
     )
 
 

@@ -52,18 +52,31 @@ CREATE_TABLE = (
 # name, since in a partition the trigger knows the partition's only.
 # current_user is the function's owner here, so the role that was set is asked for. Of the token only these claims are
 # kept: the whole of it may hold personal data, and is not needed to tell who it was.
-RECORD = """
+RECORD = r"""
 declare
   hidden constant text[] := tg_argv[0];
   key_columns constant text[] := tg_argv[1];
+  -- Not after a backslash that is itself escaped.
+  escaped_null constant text := '(?<!\\)((?:\\\\)*)\\u0000';
+  replacement constant text := '\1\\ufffd';
   was jsonb;
   becomes jsonb;
   differing text[];
   token jsonb;
   acting text := pg_catalog.current_setting('role', true);
 begin
-  if tg_op in ('UPDATE', 'DELETE') then was := pg_catalog.to_jsonb(old); end if;
-  if tg_op in ('INSERT', 'UPDATE') then becomes := pg_catalog.to_jsonb(new); end if;
+  begin
+    if tg_op in ('UPDATE', 'DELETE') then was := pg_catalog.to_jsonb(old); end if;
+    if tg_op in ('INSERT', 'UPDATE') then becomes := pg_catalog.to_jsonb(new); end if;
+  exception when untranslatable_character then
+    -- A json column keeps the escaped null character, which jsonb cannot hold: the replacement character stands for it.
+    if tg_op in ('UPDATE', 'DELETE') then
+      was := pg_catalog.regexp_replace(pg_catalog.row_to_json(old)::text, escaped_null, replacement, 'g')::jsonb;
+    end if;
+    if tg_op in ('INSERT', 'UPDATE') then
+      becomes := pg_catalog.regexp_replace(pg_catalog.row_to_json(new)::text, escaped_null, replacement, 'g')::jsonb;
+    end if;
+  end;
   if tg_op = 'UPDATE' then
     differing := array(
       select n.key from pg_catalog.jsonb_each(becomes) n where n.value is distinct from was -> n.key order by n.key

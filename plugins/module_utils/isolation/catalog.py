@@ -13,6 +13,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.errors import 
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.model import (
     Exposed,
     ExposedFunction,
+    Reference,
     Rights,
     Sweep,
     find_owner,
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     import psycopg
 
 SCHEMAS = "select nspname::text from pg_namespace where nspname = any (%s)"
-# Bits 0 and 1 of tgtype: for each row, before (catalog/pg_trigger.h).
+# Bits 0 and 1 of tgtype: for each row, before (catalog/pg_trigger.h). Keys and defaults of a view are those of the
+# tables that it reads, by their columns' names: what can be written through bears the same ones more often than not.
 RELATIONS = """
 select c.oid, n.nspname::text, c.relname::text,
   case c.relkind when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
@@ -34,13 +36,18 @@ select c.oid, n.nspname::text, c.relname::text,
   (select i.inhparent::regclass::text from pg_inherits i where c.relispartition and i.inhrelid = c.oid),
   array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     order by a.attnum),
-  array(select distinct a.attname::text from pg_index i join pg_attribute a on a.attrelid = c.oid
-    and a.attnum = any (i.indkey) where i.indrelid = c.oid and i.indisunique),
-  array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    and (a.atthasdef or a.attidentity <> '')),
+  array(select distinct a.attname::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid
+    and a.attnum = any (i.indkey) where i.indrelid = any (b.relations) and i.indisunique),
+  array(select a.attname::text from pg_attribute a where a.attrelid = any (b.relations) and a.attnum > 0
+    and not a.attisdropped and (a.atthasdef or a.attidentity <> '')),
   exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
-    and t.tgtype & 3 = 3)
+    and t.tgtype & 3 = 3) or exists (select from pg_options_to_table(c.reloptions) where option_name = 'check_option')
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (
+  select array(select c.oid union select d.refobjid from pg_rewrite w join pg_depend d
+    on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass
+    where c.relkind = 'v' and w.ev_class = c.oid) as relations
+) b
 where n.nspname = any (%s) and c.relkind in ('r', 'p', 'v', 'm', 'f')
   and not exists (select from pg_depend d
     where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
@@ -88,6 +95,28 @@ where n.nspname = any (%(schemas)s) and p.prokind in ('f', 'p')
   and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
 order by 1, 2, 3
 """
+REFERENCES = """
+select k.conrelid, k.conname::text,
+  array(select a.attname::text from unnest(k.conkey) with ordinality u(attnum, position)
+    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum order by u.position),
+  n.nspname::text, c.relname::text,
+  array(select a.attname::text from unnest(k.confkey) with ordinality u(attnum, position)
+    join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.attnum order by u.position)
+from pg_constraint k join pg_class c on c.oid = k.confrelid join pg_namespace n on n.oid = c.relnamespace
+where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (%s) order by k.conname
+"""
+# Tables that the API does not expose, with columns named and typed like one that says whose a row is. Functions that
+# run with their owner's rights may write to them.
+HIDDEN = """
+select c.oid, n.nspname::text, c.relname::text, pg_get_userbyid(c.relowner)::text, array_agg(a.attname::text)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
+where c.relkind in ('r', 'p') and not c.relispartition and n.nspname <> all (%(schemas)s)
+  and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and has_table_privilege(c.oid, 'select')
+  and a.attname = any (%(owns)s) and a.attnum > 0 and not a.attisdropped
+  and exists (select from pg_attribute e where e.attrelid = any (%(relations)s::oid[]) and e.attnum > 0
+    and not e.attisdropped and e.attname = a.attname and e.atttypid = a.atttypid)
+group by c.oid, n.nspname, c.relname, c.relowner order by n.nspname, c.relname
+"""
 # Every role that a token may name: those that the role the API connects as is a member of, by however many steps.
 # From PostgreSQL 16 on a member may lack SET, as who creates a role does.
 REACHABLE = """
@@ -123,10 +152,15 @@ def read_exposed(
     for identifier, role, select, insert, update, delete, truncate, held in connection.execute(RIGHTS, asked):
         rights[identifier][role] = Rights(tuple(select), tuple(insert), tuple(update), delete, truncate, held)
     policies = read_policies(connection, identifiers, roles)
+    references: dict[int, list[Reference]] = {}
+    for identifier, name, columns, schema, target, target_columns in connection.execute(REFERENCES, [identifiers]):
+        reference = Reference(name, tuple(columns), QualifiedName(schema, target), tuple(target_columns))
+        references.setdefault(identifier, []).append(reference)
     relations = []
     for identifier, schema, name, kind, owner, enabled, invoker, parent, columns, keys, defaults, rewrites in rows:
         qualified = QualifiedName(schema, name)
-        column, key, shared = find_owner(columns, sweep.tenants[0].owns, sweep.relations.get(qualified))
+        declared = sweep.relations.get(qualified)
+        column, key, shared = find_owner(columns, sweep.tenants[0].owns, declared)
         relations.append(
             Exposed(
                 identifier=identifier,
@@ -142,6 +176,8 @@ def read_exposed(
                 rewrites=rewrites,
                 rights=rights[identifier],
                 policies=policies.get(identifier, ()),
+                references=tuple(references.get(identifier, ())),
+                open_references=declared.open_references if declared else (),
                 owner_column=column,
                 owner_key=key,
                 shared=shared,
@@ -167,6 +203,27 @@ def read_exposed(
     return tuple(relations), functions
 
 
+def read_hidden(connection: psycopg.Connection[Any], sweep: Sweep, relations: Sequence[Exposed]) -> tuple[Exposed, ...]:
+    """Tables outside the exposed schemas that have rows of tenants."""
+    owns = sweep.tenants[0].owns
+    asked = {"schemas": list(sweep.schemas), "owns": list(owns), "relations": [one.identifier for one in relations]}
+    hidden = []
+    for identifier, schema, name, owner, columns in connection.execute(HIDDEN, asked):
+        column, key, _shared = find_owner(columns, owns, None)
+        hidden.append(
+            Exposed(
+                identifier,
+                QualifiedName(schema, name),
+                "table",
+                owner,
+                tuple(columns),
+                owner_column=column,
+                owner_key=key,
+            )  # fmt: skip
+        )
+    return tuple(hidden)
+
+
 def _find_faults(
     sweep: Sweep, schemas: set[str], relations: Sequence[Exposed], functions: Sequence[ExposedFunction]
 ) -> list[Fault]:
@@ -181,6 +238,11 @@ def _find_faults(
         elif declared.owner_column and declared.owner_column not in by_name[name].columns:
             cause = f"it has no column {declared.owner_column}; columns are {', '.join(by_name[name].columns)}"
             faults.append(Fault(f"relation {name}", cause, "correct owner_column"))
+        else:
+            referring = {column for reference in by_name[name].references for column in reference.columns}
+            for column in sorted(set(declared.open_references) - referring):
+                cause = f"open_references: no foreign key begins at {column}"
+                faults.append(Fault(f"relation {name}", cause, "correct it or leave it out"))
     for name in sweep.functions:
         if name not in {function.name for function in functions}:
             faults.append(Fault(f"function {name}", "the schemas have no such function", "correct its name"))

@@ -40,13 +40,27 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Declared:
-    """What the inventory says of a relation or a function. arguments: null where none are given."""
+    """What the inventory says of a relation or a function. arguments: null where none are given.
+
+    open_references: columns whose foreign key may point at the other tenant's rows.
+    """
 
     name: QualifiedName
     owner_column: str | None = None
     owner_key: str | None = None
     shared: str | None = None
     arguments: tuple[str, ...] | None = None
+    open_references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key that is no partition's copy: columns, and those of the table that they point at."""
+
+    name: str
+    columns: tuple[str, ...]
+    target: QualifiedName
+    target_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,7 @@ class Rights:
 class Exposed:
     """A relation. rights by role. keys: columns of unique keys, which a copy of a row should not repeat.
 
-    rewrites: a trigger may change a row before it is written.
+    rewrites: a trigger may change a row before it is written, or a view's check option refuse it after the constraints.
     """
 
     identifier: int
@@ -102,6 +116,8 @@ class Exposed:
     rewrites: bool = False
     rights: Mapping[str, Rights] = field(default_factory=dict)
     policies: tuple[AppliedPolicy, ...] = ()
+    references: tuple[Reference, ...] = ()
+    open_references: tuple[str, ...] = ()
     owner_column: str | None = None
     owner_key: str | None = None
     shared: str | None = None
@@ -232,8 +248,8 @@ def _read_declared(
 def _declare(where: str, entry: Mapping[str, Any], keys: set[str]) -> Declared:
     name, shared = parse_name(entry["name"]), entry.get("shared")
     column, key = entry.get("owner_column"), entry.get("owner_is")
-    arguments = entry.get("arguments")
-    if sum(value is not None for value in (shared, column, arguments)) != 1:
+    arguments, references = entry.get("arguments"), entry.get("open_references") or []
+    if sum(value is not None for value in (shared, column or references or None, arguments)) != 1:
         raise GroundworkError(
             str(name), "it says not one thing of it", "see what an element may have; give one of them"
         )
@@ -248,7 +264,7 @@ def _declare(where: str, entry: Mapping[str, Any], keys: set[str]) -> Declared:
             cause = f"argument {argument}: owns has no {reference.group(2)}"
             raise GroundworkError(str(name), cause, f"use one of {', '.join(sorted(keys))}")
     given = None if arguments is None else tuple(map(str, arguments))
-    return Declared(name, column, (key or column) if column else None, shared, given)
+    return Declared(name, column, (key or column) if column else None, shared, given, tuple(references))
 
 
 def resolve_argument(text: str, own: Tenant, other: Tenant) -> str:
@@ -266,7 +282,7 @@ def find_owner(
 
     Without a declaration it is the first of the owner columns, in their order, that the relation has.
     """
-    if declared:
+    if declared and (declared.owner_column or declared.shared):
         return declared.owner_column, declared.owner_key, declared.shared
     column = next((name for name in owns if name in columns), None)
     return column, column, None

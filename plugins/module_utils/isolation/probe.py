@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # carries the answer, or that of the statement. Its text is English or not, so only its SQLSTATE is looked at.
 ATTEMPT = """
 create function pg_temp.groundwork_attempt(
-  role_name text, claims text, path text, statement text, reads boolean, counted text
+  role_name text, claims text, path text, statement text, reads boolean, counted text, owner_claims text
 ) returns jsonb language plpgsql as $function$
 declare
   result jsonb; value jsonb; number bigint; state text; message text; object_name text; field_name text;
@@ -35,7 +35,9 @@ begin
     end if;
     result := jsonb_build_object('value', value, 'rows', number);
     if counted is not null then
-      perform set_config('role', 'none', true), set_config('search_path', 'pg_catalog', true);
+      -- A view may show its rows to their owner only.
+      perform set_config('role', 'none', true), set_config('search_path', 'pg_catalog', true),
+        set_config('request.jwt.claims', owner_claims, true);
       execute counted into value;
       result := result || jsonb_build_object('after', value);
     end if;
@@ -50,6 +52,7 @@ begin
         'constraint', coalesce(nullif(object_name, ''), field_name));
   end;
   if result ? 'after' then
+    perform set_config('request.jwt.claims', owner_claims, true);
     execute counted into value;
     result := result || jsonb_build_object('before', value);
   end if;
@@ -58,9 +61,9 @@ end
 $function$
 """
 TRY = """
-select pg_temp.groundwork_attempt(t.role_name, t.claims, t.path, t.statement, t.reads, t.counted)
-from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::text[])
-  with ordinality as t(role_name, claims, path, statement, reads, counted, number)
+select pg_temp.groundwork_attempt(t.role_name, t.claims, t.path, t.statement, t.reads, t.counted, t.owner_claims)
+from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::text[], %s::text[])
+  with ordinality as t(role_name, claims, path, statement, reads, counted, owner_claims, number)
 order by t.number
 """
 QUERY_CANCELED = "57014"
@@ -88,12 +91,13 @@ class Probe:
         if not trials:
             return []
         columns = [
-            [trial.actor.role for trial in trials],
+            ["none" if trial.trusted else trial.actor.role for trial in trials],
             [trial.actor.token for trial in trials],
             [self._path] * len(trials),
             [self._text(trial.statement) for trial in trials],
             [trial.reads for trial in trials],
             [self._text(trial.counted) for trial in trials],
+            [trial.rows_of.actor.token for trial in trials],
         ]
         try:
             with self._connection.transaction():

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.errors import 
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.calls import call_trial, fingerprint_query
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.catalog import (
     read_exposed,
+    read_hidden,
     read_reachable,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.model import (
@@ -31,18 +32,20 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.prob
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.trials import (
     BLIND_GIFT,
     GIVE,
+    REFER,
     Bench,
     Sample,
     Trial,
     passing_query,
     relation_trials,
-    sample_query,
+    sample_trials,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.verdict import (
     Answer,
     judge,
     why_leaked,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
 
 if TYPE_CHECKING:
     import psycopg
@@ -53,6 +56,9 @@ select set_config('search_path', 'pg_catalog', true),
   set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),
   set_config('client_min_messages', 'warning', true), set_config('row_security', 'on', true)
 """
+# No row of a relation that is not let read, is locked or too slow shows anything, and that is what attempts will say.
+UNREADABLE = ("42501", "55P03", "57014")
+DATA_EXCEPTION = "22"
 CALLERS_RIGHTS = "it runs with its caller's rights, so what they may reach counts"
 
 
@@ -84,20 +90,22 @@ class Runner:
         self._set_up()
         relations, functions = read_exposed(self._connection, self._sweep, roles)
         self._probe = Probe(self._connection, search_path(self._connection, self._sweep.schemas))
-        benches = []
-        for relation in relations:
-            bench = Bench(relation, self._sweep.tenants, tuple(outsiders))
+        everything = [Bench(relation, self._sweep.tenants, tuple(outsiders)) for relation in relations]
+        owned = {bench.relation.name: bench for bench in self._sampled(everything)}
+        for bench in everything:
+            relation = bench.relation
             attempts += self._truncate(bench)
             if relation.shared is not None:
                 attempts.append(_remark(str(relation.name), "select", EXEMPT, relation.shared))
             elif relation.owner_column is None:
                 attempts += self._unowned(bench)
             else:
-                bench = replace(bench, samples=self._samples(bench))
-                benches.append(bench)
-                attempts += self._sweep_relation(bench)
+                attempts += self._sweep_relation(owned[relation.name], owned)
+        hidden = [
+            Bench(relation, self._sweep.tenants) for relation in read_hidden(self._connection, self._sweep, relations)
+        ]
         for function in functions:
-            attempts += self._sweep_function(function, benches, outsiders)
+            attempts += self._sweep_function(function, [*owned.values(), *hidden], outsiders)
         return attempts
 
     def _tenant_actors(self) -> list[Actor]:
@@ -161,27 +169,29 @@ class Runner:
                     why = "no column says whose its rows are; name it in relations, with owner_column or as shared"
                     yield Attempt(name, command, "unknown", role, role, "everybody", NOT_PROVEN, 0, why)
 
-    def _samples(self, bench: Bench) -> dict[str, tuple[Sample, ...]]:
-        import psycopg
+    def _sampled(self, benches: Sequence[Bench]) -> Iterator[Bench]:
+        """Those whose rows are owned, with rows of each tenant; all are asked for at once."""
+        owned = [bench for bench in benches if bench.relation.shared is None and bench.relation.owner_column]
+        asked = [(bench, trial) for bench in owned for trial in sample_trials(bench)]
+        found: dict[QualifiedName, dict[str, tuple[Sample, ...]]] = {bench.relation.name: {} for bench in owned}
+        faults = []
+        for (bench, trial), value in zip(asked, self._probe.values([trial for _bench, trial in asked])):
+            relation, message = bench.relation, value.get("message")
+            state = value.get("state") or ""
+            if state.startswith(DATA_EXCEPTION):
+                cause = f"column {relation.owner_column} does not take what owns says: {message}"
+                remedy = "name the relation in relations, with another owner_column or as shared"
+                faults.append(Fault(f"relation {relation.name}", cause, remedy))
+            elif state and state not in UNREADABLE:
+                faults.append(Fault(f"relation {relation.name}", f"it cannot be read: {message}", "see to that"))
+            samples = tuple(Sample(dict(zip(relation.columns, values))) for values in value.get("value") or ())
+            found[relation.name][trial.rows_of.name] = samples
+        Faults.raise_all(list(dict.fromkeys(faults)))
+        for bench in owned:
+            yield replace(bench, samples=found[bench.relation.name])
 
-        found: dict[str, list[Sample]] = {}
-        try:
-            with self._connection.transaction():
-                query = sample_query(bench).as_bytes(self._connection)
-                for tenant, values in self._connection.execute(query):
-                    found.setdefault(tenant, []).append(Sample(dict(zip(bench.relation.columns, values))))
-        except psycopg.DataError as error:
-            relation = bench.relation
-            cause = f"column {relation.owner_column} does not take what owns says: {error.diag.message_primary}"
-            remedy = "name the relation in relations, with another owner_column or as shared"
-            raise Faults([Fault(f"relation {relation.name}", cause, remedy)]) from error
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
-            # Then there is no row to show that anything is kept from others, and that is what the attempts will say.
-            return {}
-        return {tenant: tuple(samples) for tenant, samples in found.items()}
-
-    def _sweep_relation(self, bench: Bench) -> list[Attempt]:
-        trials = list(relation_trials(bench))
+    def _sweep_relation(self, bench: Bench, benches: Mapping[QualifiedName, Bench]) -> list[Attempt]:
+        trials = list(relation_trials(bench, benches))
         answers = self._probe.answers(trials)
         # Each tenant does each thing to their own rows once.
         controls = {
@@ -194,7 +204,9 @@ class Runner:
         for trial, answer in zip(trials, answers):
             control, controlled = controls[trial.command, trial.rows_of.name]
             attempt = _attempt(str(bench.relation.name), trial, answer, control, controlled)
-            if attempt.outcome == LEAKED:
+            if attempt.outcome == LEAKED and trial.way == REFER:
+                attempt = replace(attempt, why="; ".join(part for part in (trial.why, attempt.why) if part))
+            elif attempt.outcome == LEAKED:
                 rights = bench.relation.rights[trial.actor.role]
                 why = why_leaked(bench.relation, rights, trial.actor.role, trial.command)
                 attempt = replace(attempt, why="; ".join(part for part in (why, attempt.why) if part))

@@ -14,8 +14,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.access.rows im
 from ansible_collections.groundwork.supabase.plugins.module_utils.expressions import in_parentheses
 from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.model import (
     Exposed,
+    Rights,
     Tenant,
 )
+from ansible_collections.groundwork.supabase.plugins.module_utils.object_names import QualifiedName
 from ansible_collections.groundwork.supabase.plugins.module_utils.plans import sql
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ ROW = "groundwork row"
 SAMPLES = 3
 # Rows counted at most: whether there is one is what matters.
 MAX_COUNTED = 1000
-READ, COPY, GIVE, CHANGE, TAKE, BLIND, BLIND_GIFT, REMOVE, CALL = (
+READ, COPY, GIVE, CHANGE, TAKE, BLIND, BLIND_GIFT, REMOVE, REFER, CALL = (
     "read", "copy of a row", "own row given away", "change", "take over", "without where",
-    "own row given away without where", "remove", "call",
+    "own row given away without where", "remove", "own row refers to it", "call",
 )  # fmt: skip
 
 
@@ -40,11 +42,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Trial:
-    """A statement to be tried as somebody.
+    """A statement to be tried as somebody. trusted: with their claims, and with full rights.
 
     reads: it returns one JSON value instead of changing rows. counted: asked with full rights before and after, to
-    see what a change did. statement is null where none can be made; why then says the reason. rewritten: a trigger may
-    change the row on its way.
+    see what a change did. statement is null where none can be made; why then says the reason. rewritten: the row may
+    be changed on its way, or refused after constraints.
     """
 
     command: str
@@ -59,6 +61,7 @@ class Trial:
     samples: tuple[Sample, ...] = ()
     locked_out: bool = False
     rewritten: bool = False
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,29 +85,33 @@ class Bench:
         return tenant.owns[str(self.relation.owner_key)]
 
 
-def sample_query(bench: Bench) -> Composable:
-    """Some rows of each tenant: its name, and the columns. Sent with full rights."""
+def sample_trials(bench: Bench) -> Iterator[Trial]:
+    """Some rows of each tenant: lists of their columns as PostgreSQL writes them."""
     columns = [sql.SQL("{}::text").format(sql.Identifier(ROW, name)) for name in bench.relation.columns]
-    parts = [
-        sql.SQL("(select {name}, array[{columns}] from {table} as {row} where {owned} limit {limit})").format(
-            name=sql.Literal(tenant.name),
+    for tenant in bench.tenants:
+        statement = sql.SQL(
+            "select jsonb_agg(to_jsonb(found.columns)) "
+            "from (select array[{columns}] from {table} as {row} where {owned} limit {limit}) as found(columns)"
+        ).format(
             row=sql.Identifier(ROW),
             columns=sql.SQL(", ").join(columns),
             table=bench.table,
             owned=bench.owned_by(tenant),
             limit=sql.Literal(SAMPLES),
         )
-        for tenant in bench.tenants
-    ]
-    return sql.SQL(" union all ").join(parts)
+        yield Trial("select", READ, tenant.actor, tenant, True, statement, reads=True, trusted=True)
 
 
-def relation_trials(bench: Bench) -> Iterator[Trial]:
-    """Everything that is tried on a relation. Each tenant on its own rows first: the positive control."""
+def relation_trials(bench: Bench, benches: Mapping[QualifiedName, Bench]) -> Iterator[Trial]:
+    """Everything that is tried on a relation. Each tenant on its own rows first: the positive control.
+
+    benches: by their names those that foreign keys may point at.
+    """
     first, second = bench.tenants
     for own, other in ((first, second), (second, first)):
         yield from _row_trials(bench, own.actor, own, own)
         yield from _row_trials(bench, own.actor, own, other)
+        yield from _references(bench, own, other, benches)
     for outsider in bench.outsiders:
         for tenant in bench.tenants:
             yield from _row_trials(bench, outsider, None, tenant)
@@ -152,19 +159,23 @@ def _insert(bench: Bench, actor: Actor, target: Tenant, way: str, source: Tenant
     sample = next(iter(bench.samples.get(source.name, ())), None)
     if sample is None:
         return replace(common, why=f"there is no row of {source.name} to copy")
-    # A copy gets keys of its own where the database gives them, so that it is not refused as a duplicate.
+    values = {**sample.values, str(relation.owner_column): bench.value_of(target)}
+    return replace(common, statement=_insertion(bench, rights, values), counted=_count(bench, target))
+
+
+def _insertion(bench: Bench, rights: Rights, values: Mapping[str, str | None]) -> Composable:
+    """A copy gets keys of its own where the database gives them, so that it is not refused as a duplicate."""
+    relation = bench.relation
     columns = [
         name
         for name in (rights.insert or relation.columns)
         if name == relation.owner_column or not (name in relation.keys and name in relation.defaults)
     ]
-    values = {**sample.values, str(relation.owner_column): bench.value_of(target)}
-    statement = sql.SQL("insert into {} ({}) values ({})").format(
+    return sql.SQL("insert into {} ({}) values ({})").format(
         bench.table,
         sql.SQL(", ").join(map(sql.Identifier, columns)),
         sql.SQL(", ").join(sql.Literal(values[name]) for name in columns),
     )
-    return replace(common, statement=statement, counted=_count(bench, target))
 
 
 def _update(bench: Bench, actor: Actor, target: Tenant, way: str, own: Tenant | None) -> Trial:
@@ -239,6 +250,50 @@ def _blind_gift(bench: Bench, actor: Actor, own: Tenant, target: Tenant) -> Iter
     )
     trial = _trial(bench, actor, target, "update", BLIND_GIFT, True)
     yield replace(trial, statement=statement, reads=True, samples=tuple(moved))
+
+
+def _references(bench: Bench, own: Tenant, target: Tenant, benches: Mapping[QualifiedName, Bench]) -> Iterator[Trial]:
+    """An own row that points at the target's by a foreign key, for which row level security does not hold.
+
+    Left out where the key holds the owner, which keeps it within a tenant, and where the two are owned in other ways.
+    """
+    relation, rights = bench.relation, bench.relation.rights[own.actor.role]
+    samples = bench.samples.get(own.name, ())
+    for reference in relation.references:
+        parent = benches.get(reference.target)
+        if parent is None or parent.relation.owner_key != relation.owner_key:
+            continue
+        if {str(relation.owner_column), *relation.open_references} & set(reference.columns):
+            continue
+        pointed = parent.samples.get(target.name, ())
+        why = (
+            f"foreign key {reference.name} takes it, and no policy looks at what it points at; let the key begin with "
+            f"{relation.owner_column}, ask in the policy, or name the column in open_references"
+        )
+        for command in ("insert", "update"):
+            if not set(reference.columns) <= set(getattr(rights, command)):
+                continue
+            trial = replace(_trial(bench, own.actor, target, command, REFER, True), samples=pointed, why=why)
+            if not samples or not pointed:
+                missing = f"{own.name} in {relation.name}" if not samples else f"{target.name} in {reference.target}"
+                yield replace(trial, why=f"there is no row of {missing}")
+                continue
+            values = [sql.Literal(pointed[0].values[column]) for column in reference.target_columns]
+            pairs = [sql.SQL("{} = {}").format(sql.Identifier(c), v) for c, v in zip(reference.columns, values)]
+            counted = sql.SQL("select to_jsonb(count(*)) from {} where {}").format(
+                bench.table, sql.SQL(" and ").join(pairs)
+            )
+            if command == "insert":
+                given = dict(zip(reference.columns, (pointed[0].values[c] for c in reference.target_columns)))
+                statement = _insertion(bench, rights, {**samples[0].values, **given})
+            elif relation.owner_column in rights.select:
+                statement = sql.SQL("update {} set {} where {}").format(
+                    bench.table, sql.SQL(", ").join(pairs), bench.owned_by(own)
+                )
+            else:
+                yield replace(trial, why=f"it may be changed, but its column {relation.owner_column} not read")
+                continue
+            yield replace(trial, statement=statement, counted=counted)
 
 
 def _combined(relation: Exposed, role: str, command: str, kind: str) -> Composable:

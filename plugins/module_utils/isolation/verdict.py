@@ -22,7 +22,11 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.mode
     Exposed,
     Rights,
 )
-from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.trials import GIVE, Trial
+from ansible_collections.groundwork.supabase.plugins.module_utils.isolation.trials import (
+    GIVE,
+    REFER,
+    Trial,
+)
 
 PASSED, UNPROVEN = "passed", "not proven"
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -80,7 +84,8 @@ def judge(trial: Trial, answer: Answer | None, control: Answer | None, control_t
     something that others got nowhere; a missing privilege or a missing policy speaks for itself.
     """
     if answer and answer.state in STOPPED_LAST and trial.counted is not None and trial.rewritten:
-        cause = f"policies let it pass, and only {answer.constraint} stopped it; a trigger may have made it one's own"
+        might = "a trigger may have made it one's own, or a check option refused it"
+        cause = f"policies let it pass, and only {answer.constraint} stopped it; {might}"
         return NOT_PROVEN, cause
     if answer and _leaks(trial, answer):
         return LEAKED, answer.error
@@ -95,8 +100,8 @@ def judge(trial: Trial, answer: Answer | None, control: Answer | None, control_t
     if answer.state in IMPOSSIBLE and trial.command in ("insert", "update", "delete"):
         return DENIED, answer.message
     refused = answer.state == INSUFFICIENT_PRIVILEGE
-    if trial.command == "execute" and answer.state:
-        refused = answer.state.startswith(REFUSALS)
+    if trial.command == "execute" or trial.way == REFER:
+        refused = (answer.state or "").startswith(REFUSALS)
     if answer.state and not refused:
         return NOT_PROVEN, answer.error
     if trial.command not in ("execute", "insert") and not trial.samples:
@@ -110,7 +115,8 @@ def judge(trial: Trial, answer: Answer | None, control: Answer | None, control_t
         cause = f"called by {trial.rows_of.name} its answer does not show {trial.rows_of.name} either"
         return NOT_PROVEN, f"{cause}; return whose a row is, or name it as shared"
     if answer.rows and trial.counted is not None and trial.command != "execute":
-        return DENIED, f"a trigger keeps the row from becoming {trial.rows_of.name}'s"
+        become = "referring to what is" if trial.way == REFER else "becoming"
+        return DENIED, f"a trigger keeps the row from {become} {trial.rows_of.name}'s"
     return EMPTY, ""
 
 
