@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,14 @@ class GroundworkError(Exception):
 
     def __str__(self) -> str:
         return str(Fault(self.object, self.cause, self.remedy))
+
+
+def system_error(error: OSError) -> GroundworkError:
+    """What the operating system refused, a disk that is full for instance."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = f"file {error.filename}" if error.filename else "this host"
+    remedy = "make room on its disk, then run again" if full else "see to it, then run again"
+    return GroundworkError(what, error.strerror or str(error), remedy)
 
 
 class Faults(GroundworkError):

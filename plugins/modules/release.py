@@ -294,12 +294,16 @@ units:
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import (
+    Faults,
+    GroundworkError,
+    system_error,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.breaking_changes import (
     BreakingChange,
@@ -319,16 +323,18 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.folder
     refuse_taken_back,
     units_below,
     units_tried_below,
+    was_taken_back,
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import mask
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.store import read_values
 
 
-def deployer(module: AnsibleModule, unit: str, say: Callable[[str], None]) -> Deployer:
-    """say: told what takes long, as it happens."""
+def deployer(module: AnsibleModule, unit: str, say: Callable[[str], None], held: Sequence[int] = ()) -> Deployer:
+    """say: told what takes long, as it happens. held: file descriptors of locks, which commands go on holding where
+    this process is killed: what Compose has begun must not meet the next run."""
 
     def run(command: list[str], stdin: str) -> tuple[int, str, str]:
-        code, out, err = module.run_command(command, data=stdin or None, handle_exceptions=False)
+        code, out, err = module.run_command(command, data=stdin or None, handle_exceptions=False, pass_fds=held)
         return code, out, err
 
     folder, secrets = ReleaseFolder(module.params["root"], unit), read_values(module.params["secrets_dir"])
@@ -367,17 +373,20 @@ def present(module: AnsibleModule) -> dict[str, Any]:
         module.log(text)
         story.append(text)
 
-    host = deployer(module, unit.name, say)
     if module.check_mode:
+        host = deployer(module, unit.name, say)
         plan = plan_of(module, host, unit)
         outcome = Outcome(plan.changed, plan.current, host.folder.history().previous())
     else:
-        # In a dry run secrets may be missing: the same run would have made them.
-        Faults.raise_all(compose.find_missing_secrets(unit, host.secrets))
         # Another run may just be bringing traffic over.
-        patience = host.timeout + sum(traffic.longest for traffic in unit.traffic.values())
-        with host.folder.lock(patience, params["by"]):
+        patience = params["timeout"] + sum(traffic.longest for traffic in unit.traffic.values())
+        with ReleaseFolder(params["root"], unit.name).lock(patience, params["by"]) as held:
             refuse_taken_back(params["root"], params["deployment"])
+            # Secrets, too, are those of now and not of when the wait began.
+            host = deployer(module, unit.name, say, [held])
+            host.folder.refuse_older(params["deployment"])
+            # In a dry run secrets may be missing: the same run would have made them.
+            Faults.raise_all(compose.find_missing_secrets(unit, host.secrets))
             plan = plan_of(module, host, unit)
 
             def deploy() -> Outcome:
@@ -398,7 +407,7 @@ def followed(module: AnsibleModule, event: Event, act: Callable[[], Outcome]) ->
     log = DeploymentLog(module.params["root"], module.warn)
     log.write(event)
     try:
-        outcome = act()
+        outcome = _without_os_errors(act)
     except GroundworkError as error:
         # Below the first line are lines of the services' logs.
         reason = without_secrets(module, str(error)).splitlines()[0]
@@ -406,6 +415,13 @@ def followed(module: AnsibleModule, event: Event, act: Callable[[], Outcome]) ->
         raise
     log.write(replace(event, result="done", release=outcome.release or ""))
     return outcome
+
+
+def _without_os_errors(act: Callable[[], Outcome]) -> Outcome:
+    try:
+        return act()
+    except OSError as error:
+        raise system_error(error) from error
 
 
 def difference(name: str, before: str, after: str) -> dict[str, str]:
@@ -420,7 +436,8 @@ def goes_back(root: str, name: str | None, release: str | None, migrated: str) -
     """The deployment that is taken back, empty for a named release, and the units of which: the named one, those that
     have the named release, or those that the newest deployment changed or tried to.
 
-    migrated: the newest deployment that changed the database, which may have changed no unit.
+    migrated: the newest deployment that changed the database, which may have changed no unit. Raises where the newest
+    deployment only brought first releases, which have nothing before them: a good one before it is not to go instead.
     """
     units = [name] if name else known_units(root)
     folders = {unit: ReleaseFolder(root, unit) for unit in units}
@@ -428,6 +445,18 @@ def goes_back(root: str, name: str | None, release: str | None, migrated: str) -
         return "", units if name else [unit for unit, folder in folders.items() if release in folder.names()]
     # A unit's first release has nothing before it to go back to, and the others must not wait for it.
     able = {unit: folder for unit, folder in folders.items() if folder.history().previous() or folder.attempt()}
+    brought = deployed_last({unit: folder.latest() for unit, folder in folders.items()}, migrated)
+    if able and brought and not name and not able.keys() & set(brought):
+        deployment = max(each.deployment for unit in brought if (each := folders[unit].latest()) is not None)
+        # One that was taken back as far as it could be does not stand before those that came earlier.
+        if deployment != migrated and not was_taken_back(root, deployment):
+            cause = (
+                f"it only brought the first release of {', '.join(brought)}, which has nothing before it to go back to"
+            )
+            remedy = (
+                f"take {', '.join(brought)} out of the inventory and run site.yml, or name the release to go back to"
+            )
+            raise GroundworkError(f"deployment {deployment}", cause, remedy)
     latest = {unit: folder.latest() for unit, folder in (able or folders).items()}
     newest = units if name else deployed_last(latest, migrated)
     deployments = [each.deployment for unit in newest if (each := latest.get(unit)) is not None]
@@ -435,30 +464,38 @@ def goes_back(root: str, name: str | None, release: str | None, migrated: str) -
     return max(deployments, default=migrated), [unit for unit in newest if name or folders[unit].current()]
 
 
-def forget_first_attempts(root: str, deployment: str) -> None:
-    """Units that the deployment brought and that never served have nothing to go back to, and must not ask for it."""
+def forget_first_attempts(root: str, deployment: str, host: Callable[[str], Deployer]) -> None:
+    """Units that the deployment brought and that never served have nothing to go back to: what they left is removed."""
     for folder in (ReleaseFolder(root, unit) for unit in units_tried_below(root)):
         attempt = folder.attempt()
         if folder.current() is None and attempt is not None and attempt.deployment == deployment:
-            folder.end_attempt()
+            host(folder.unit).forget()
 
 
-def hold(locks: contextlib.ExitStack, root: str, units: list[str], called: list[str], patience: int, by: str) -> None:
+def hold(
+    locks: contextlib.ExitStack, root: str, units: list[str], called: list[str], patience: int, by: str
+) -> list[int]:
     """Hold the units. A deployment that is judging new containers of those that are called takes them back at once."""
     with contextlib.ExitStack() as calls:
         for unit in called:
             calls.enter_context(ReleaseFolder(root, unit).called_back())
-        for unit in units:
-            locks.enter_context(ReleaseFolder(root, unit).lock(patience, by))
+        return [locks.enter_context(ReleaseFolder(root, unit).lock(patience, by)) for unit in units]
 
 
 def rolled_back(module: AnsibleModule) -> dict[str, Any]:
     root, name, release, migrated = (module.params[key] for key in ("root", "name", "release", "deployment"))
     planned, patience, by = (module.params[key] for key in ("planned", "timeout", "by"))
+    held: list[int] = []
+    # Whoever holds a unit may wait for its services to become healthy, and then for those that served before.
+    patience *= 2
+
+    def host_of(unit: str) -> Deployer:
+        return deployer(module, unit, module.log, held)
+
     with contextlib.ExitStack() as locks:
         if not module.check_mode:
             _deployment, called = goes_back(root, name, release, migrated)
-            hold(locks, root, called if name or release else known_units(root), called, patience, by)
+            held += hold(locks, root, called if name or release else known_units(root), called, patience, by)
         deployment, units = goes_back(root, name, release, migrated)
         if not units and not deployment:
             cause = f"no unit below {root} has release {release}" if release else f"nothing is deployed below {root}"
@@ -467,7 +504,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
             cause = f"deployment {planned} was to go back, and by now {deployment} is the newest"
             raise GroundworkError("rollback", f"{cause}; no release was changed", "look what that is, then run again")
         # Every unit's target is known before the first one is touched.
-        hosts = [deployer(module, unit, module.log) for unit in units]
+        hosts = [host_of(unit) for unit in units]
         targets = [(host, host.rollback_target(release), host.folder.current()) for host in hosts]
         changed = any(target != current or not host.is_settled(target) for host, target, current in targets)
         if not module.check_mode:
@@ -476,7 +513,7 @@ def rolled_back(module: AnsibleModule) -> dict[str, Any]:
                 host.fetch(target)
             if deployment:
                 note_taken_back(root, deployment)
-                forget_first_attempts(root, deployment)
+                forget_first_attempts(root, deployment, host_of)
             events = [
                 Event(by, "rollback", host.folder.unit, deployment, "", target) for host, target, _current in targets
             ]
@@ -533,6 +570,8 @@ def main() -> None:
         result = {"present": present, "rolled_back": rolled_back}[module.params["state"]](module)
     except GroundworkError as error:
         module.fail_json(msg=without_secrets(module, str(error)))
+    except OSError as error:
+        module.fail_json(msg=str(system_error(error)))
     module.exit_json(**result)
 
 

@@ -25,7 +25,10 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.publ
 )
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.sign_up import find_sign_up_faults
 from ansible_collections.groundwork.supabase.plugins.module_utils.preflight.spelling import suggest
-from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import find_traffic_faults
+from ansible_collections.groundwork.supabase.plugins.module_utils.release.traffic import (
+    find_traffic_faults,
+    trial_of,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.placeholders import secret_names
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.plan import NAME as SECRET_NAME
 from ansible_collections.groundwork.supabase.plugins.module_utils.secrets.values import (
@@ -144,6 +147,11 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(f"{what} for {name}", "there is no such service", suggest(name, inventory.catalog))
     for name in sorted(chosen & set(inventory.apps)):
         yield Fault(f"app {name}", "a service has the same name", "rename the app")
+    # A name that two containers have on a network leads to either.
+    called = {alias: name for name, _where, entry in inventory.entries() for alias in _aliases(entry) if alias != name}
+    called.update({trial_of(name): f"the trial of {name}" for name in {*chosen, *inventory.apps}})
+    for name in sorted(called.keys() & set(inventory.apps)):
+        yield Fault(f"app {name}", f"on its networks {called[name]} has that name", "rename the app")
     for name, where, entry in inventory.entries():
         for needed in _dependencies(entry):
             if needed not in chosen and not (name in inventory.apps and needed in inventory.apps):
@@ -154,6 +162,12 @@ def find_choice_faults(inventory: Inventory) -> Iterator[Fault]:
         yield Fault("gateway", cause, "choose one of them")
     if chosen.issuperset(POOLERS):
         yield Fault("pooler", f"both {' and '.join(POOLERS)} are chosen", "choose one of them")
+
+
+def _aliases(entry: Any) -> Iterator[str]:
+    networks = entry.get("networks") if isinstance(entry, Mapping) else None
+    for options in networks.values() if isinstance(networks, Mapping) else ():
+        yield from (options.get("aliases") or ()) if isinstance(options, Mapping) else ()
 
 
 def find_gateway_faults(inventory: Inventory) -> Iterator[Fault]:

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.groundwork.supabase.plugins.module_utils.errors import Fault, Faults, GroundworkError
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import (
+    Fault,
+    Faults,
+    GroundworkError,
+    system_error,
+)
 from ansible_collections.groundwork.supabase.plugins.module_utils.release import compose
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container, DockerEngine
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.edge import EdgeSilent
@@ -56,8 +61,8 @@ class Plan:
     @property
     def changed(self) -> bool:
         if self.current is None and not self.replaced:
-            # Nothing was ever deployed and nothing is asked for.
-            return False
+            # Nothing was ever deployed and nothing is asked for. A first attempt that failed may have left containers.
+            return bool(self.removed)
         return self.release is None or self.release != self.current or bool(self.down or self.live or self.removed)
 
 
@@ -144,6 +149,9 @@ class Deployer:
             pruned = self._prune(keep)
             previous = self.folder.history().previous()
             return Outcome(bool(pruned) or trial_left, plan.current, previous, pruned)
+        if plan.current is None and not unit.services:
+            self.forget()
+            return Outcome(True, None, None)
         deployment = deployment or plan.release or f"{utc_now():%Y%m%dT%H%M%SZ}-{plan.digest}"
         # A repair of what serves is nothing to go back from.
         if plan.release is None or plan.release != plan.current:
@@ -188,6 +196,12 @@ class Deployer:
         self.shift.settle(unit.services, unit.traffic)
         return True
 
+    def forget(self) -> None:
+        """Remove what the first deployment of a unit left that never served."""
+        self.engine.remove_containers(self.shift.trial)
+        self.engine.remove_containers(self.folder.unit)
+        self.folder.end_attempt()
+
     def rollback_target(self, release: str | None) -> str:
         """The release to go back to: the named one, the one that served before, or the one that still serves where the
         newest deployment failed or was killed. Raises where there is none."""
@@ -223,7 +237,8 @@ class Deployer:
     def roll_back(self, target: str) -> Outcome:
         """Make an earlier release current again, judged by health like any other."""
         history, current = self.folder.history(), self.folder.current()
-        services = self.folder.manifest(target).document["services"]
+        manifest = self.folder.manifest(target)
+        services, self.timeout = manifest.document["services"], max(self.timeout, manifest.timeout)
         trial_left, carried = self.shift.settle(services, {}, self.folder.was_replacing())
         # After a run that was killed the current release may not be what runs.
         if target == current and not carried and self.is_settled(target):
@@ -253,7 +268,8 @@ class Deployer:
         images = {service: resolved[entry["image"]] for service, entry in doc["services"].items()}
         named = {secret for file in unit.texts for secret in secret_names(file.text)}
         seals = {secret: seal(self.secrets[secret]) for secret in sorted(named)}
-        manifest = Manifest(name, digest, now.isoformat(timespec="seconds"), commit, images, sorted(stored), doc, seals)
+        created = now.isoformat(timespec="seconds")
+        manifest = Manifest(name, digest, created, commit, images, sorted(stored), doc, seals, self.timeout)
         self.folder.write_release(manifest, compose.with_images(doc, images), unit.texts)
         return name
 
@@ -291,9 +307,9 @@ class Deployer:
         # Of one without a health check nobody knows when it takes requests. What finds no room beside a release that
         # fills the machine is not given up here: it is replaced in place, and judged there.
         healthy = {tried_by(each.service) for each in self.engine.containers(project) if each.serves and each.health}
-        self.engine.remove_containers(project, but=[trial_of(service) for service in healthy])
         if healthy:
             self.shift.bring(healthy)
+        self.engine.remove_containers(project, but=[trial_of(service) for service in healthy])
 
     def _trial(self, unit: str, release: str, current: str) -> dict[str, Any]:
         """Document of what can be tried beside what runs."""
@@ -345,21 +361,26 @@ class Deployer:
             return
         switch = Switch(self.folder, self.engine, self.timeout)
         with self.folder.replacing():
-            complaint = switch.forward(release, rewritten)
+            complaint = _complaint_of(lambda: switch.forward(release, rewritten))
         if complaint is None:
             return
         cause = self._symptoms(unit, complaint)
         if current is None or current == release:
             raise GroundworkError(f"release {release} of {unit}", cause, REMEDY)
         with self.folder.replacing():
-            again = switch.back(current)
+            again = _complaint_of(lambda: switch.back(current))
         state = "serves again" if again is None else f"was started again, but {self._clean(again.text)}"
         raise GroundworkError(f"release {release} of {unit}", f"{cause}\nrelease {current} {state}", REMEDY)
 
     def _symptoms(self, project: str, complaint: Complaint) -> str:
         """The complaint, then the state, last probe and last log lines of each container that it may come from."""
         lines = [complaint.text]
-        for container in self.engine.containers(project):
+        try:
+            containers = self.engine.containers(project)
+        except GroundworkError as error:
+            containers = []
+            lines.append(str(error))
+        for container in containers:
             if not container.serves or container.service in complaint.about:
                 lines.append(f"{container.service}: {container.condition}")
                 lines.extend(f"    {line}" for line in self.engine.logs(container.name, LOG_LINES))
@@ -374,6 +395,16 @@ class Deployer:
             self.folder.make_current(self.folder.history().without(removed))
             self.folder.remove(removed)
         return tuple(sorted(removed))
+
+
+def _complaint_of(act: Callable[[], Complaint | None]) -> Complaint | None:
+    """What it complains of, an engine or a disk that fails included: what served has to be brought back then, too."""
+    try:
+        return act()
+    except GroundworkError as error:
+        return Complaint(str(error))
+    except OSError as error:
+        return Complaint(str(system_error(error)))
 
 
 def fingerprints(document: Mapping[str, Any]) -> dict[str, str]:

@@ -96,6 +96,15 @@ class DockerEngine:
             return False
 
     def containers(self, project: str) -> list[Container]:
+        try:
+            return self._look_at(project)
+        except GroundworkError as error:
+            # One that a person ran may have ended between the two questions.
+            if "no such" not in error.cause.lower():
+                raise
+            return self._look_at(project)
+
+    def _look_at(self, project: str) -> list[Container]:
         ids = self._output(["docker", "ps", "--all", "--quiet", "--filter", f"label={PROJECT}={project}"]).split()
         if not ids:
             return []
@@ -149,11 +158,13 @@ class DockerEngine:
         return code, out + err
 
     def remove_containers(self, project: str, but: Collection[str] = ()) -> bool:
-        """Remove a project's containers, without those of some services. Whether there was any."""
-        names = [container.name for container in self.containers(project) if container.service not in but]
-        if names:
-            self._output(["docker", "rm", "--force", *names])
-        return bool(names)
+        """End a project's containers with the grace that each one has, and remove them; without those of some services.
+        Whether there was any."""
+        found = [container for container in self.containers(project) if container.service not in but]
+        self.stop([container.name for container in found if container.state == "running"])
+        if found:
+            self._output(["docker", "rm", "--force", *(container.name for container in found)])
+        return bool(found)
 
     def logs(self, container: str, lines: int) -> list[str]:
         code, out, err = self._run(["docker", "logs", "--tail", str(lines), container], "")

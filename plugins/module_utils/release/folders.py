@@ -41,7 +41,8 @@ class Manifest:
     """What there is to know about a release apart from its files. Times are UTC, ISO 8601.
 
     ``document`` is what was asked for; compose.yml beside it has the images by the digest they resolved to.
-    ``secrets`` has a seal of each secret whose value is in its files.
+    ``secrets`` has a seal of each secret whose value is in its files. ``timeout``: seconds that its services got to
+    become healthy, which a rollback to it gives them too.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Manifest:
     stored: list[str]
     document: dict[str, Any]
     secrets: dict[str, str] = field(default_factory=dict)
+    timeout: int = 180
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,17 @@ class History:
         return self.activations[-2].release if len(self.activations) > 1 else None
 
     def without(self, removed: set[str]) -> History:
-        return History(tuple(a for a in self.activations if a.release not in removed))
+        """History without releases that are gone. Where one served before and after them, the later time stays."""
+        kept = [a for a in self.activations if a.release not in removed]
+        return History(
+            tuple(a for a, then in zip(kept, [*kept[1:], None]) if then is None or then.release != a.release)
+        )
 
 
 def to_prune(names: list[str], history: History, current: str | None, keep: int) -> set[str]:
-    """Releases to remove: all but the newest ``keep``, the current one and the one a rollback would go to."""
-    kept = set(sorted(names)[-keep:]) if keep else set(names)
-    return set(names) - kept - {current, history.previous()}
+    """Releases to remove: all but the newest ``keep`` beside the current one and the one a rollback would go to."""
+    others = sorted(set(names) - {current, history.previous()})
+    return set(others[:-keep]) if keep else set()
 
 
 def units_below(root: str) -> list[str]:
@@ -123,9 +129,13 @@ def note_taken_back(root: str, deployment: str) -> None:
 
 
 def refuse_taken_back(root: str, deployment: str) -> None:
-    if deployment and (Path(root) / TAKEN_BACK / deployment).exists():
+    if deployment and was_taken_back(root, deployment):
         cause = "rollback.yml has taken it back while it was under way"
         raise GroundworkError(f"deployment {deployment}", cause, "run site.yml again, which is a new one")
+
+
+def was_taken_back(root: str, deployment: str) -> bool:
+    return (Path(root) / TAKEN_BACK / deployment).exists()
 
 
 class ReleaseFolder:
@@ -142,9 +152,10 @@ class ReleaseFolder:
         self._call = self.path / ".called-back"
 
     @contextlib.contextmanager
-    def lock(self, patience: int, by: str) -> Iterator[None]:
+    def lock(self, patience: int, by: str) -> Iterator[int]:
         """Hold the unit. A controller that was killed leaves its module running, so a second deployer waits a while.
 
+        Yields the file descriptor that holds it: a process that inherits it goes on holding when this one is killed.
         patience: seconds to wait for another deployer. by: who holds it, which that one is told.
         """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -159,7 +170,7 @@ class ReleaseFolder:
             handle.truncate(0)
             handle.write(f", of {by} since {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC," if by else "")
             handle.flush()
-            yield
+            yield handle.fileno()
 
     @contextlib.contextmanager
     def called_back(self) -> Iterator[None]:
@@ -244,6 +255,14 @@ class ReleaseFolder:
         """The newest deployment, whatever came of it."""
         activations = self.history().activations
         return self.attempt() or (activations[-1] if activations else None)
+
+    def refuse_older(self, deployment: str) -> None:
+        """Raises where a run that began later has come first: what it deployed would be replaced by what is older."""
+        latest = self.latest()
+        if deployment and latest is not None and latest.deployment > deployment:
+            cause = f"{latest.deployment}, which began later, has been deployed meanwhile"
+            remedy = "run site.yml again; if nobody else did, set the controller's clock"
+            raise GroundworkError(f"deployment {deployment} of {self.unit}", cause, remedy)
 
     @contextlib.contextmanager
     def replacing(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import json
 
 import pytest
 import yaml
+from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import (
     DockerEngine,
     container_from_inspect,
@@ -109,3 +110,33 @@ def test_memory_is_told_of_containers_that_run():
     said = "shop-1 12.50%\nshop-trial-1 91.00%\ngone --\n"
     assert DockerEngine(lambda command, stdin: (0, said, "")).memory(["any"]) == {"shop-1": 0.125, "shop-trial-1": 0.91}
     assert DockerEngine(lambda command, stdin: (1, "", "No such container: gone")).memory(["gone"]) == {}
+
+
+def inspected(name, state="running"):
+    labels = {"com.docker.compose.service": name}
+    return {"Name": f"/{name}", "State": {"Status": state}, "Config": {"Labels": labels, "Image": "i"}, "Mounts": []}
+
+
+def test_a_container_that_ends_between_two_questions_is_no_error():
+    answers = iter([(0, "a b", ""), (1, "[]", "Error: No such object: b"), (0, "a", ""), (0, "", "")])
+
+    def run(command, _text):
+        code, out, err = next(answers)
+        return code, out or json.dumps([inspected("a")]), err
+
+    assert [each.service for each in DockerEngine(run).containers("shop")] == ["a"]
+    refused = DockerEngine(lambda command, _text: (1, "", "Cannot connect to the Docker daemon"))
+    with pytest.raises(GroundworkError, match="Cannot connect"):
+        refused.containers("shop")
+
+
+def test_containers_end_with_their_grace_before_they_are_removed():
+    commands = []
+
+    def run(command, _text):
+        commands.append(command[1:])
+        found = {"ps": "worker ended", "inspect": json.dumps([inspected("worker"), inspected("ended", "exited")])}
+        return 0, found.get(command[1], ""), ""
+
+    assert DockerEngine(run).remove_containers("shop")
+    assert commands[-2:] == [["stop", "worker"], ["rm", "--force", "ended", "worker"]]

@@ -121,6 +121,17 @@ CASES = [
     (chosen("kong"), "gateway: both envoy and kong are chosen"),
     (chosen("supavisor"), "pooler: both pgbouncer and supavisor are chosen"),
     ({"apps": {"db": service("web")}}, "app db: a service has the same name"),
+    (
+        {
+            **catalog(envoy=service("envoy", networks={"gateway": {"aliases": ["api-gw"]}})),
+            "apps": {"api-gw": service("web")},
+        },
+        "app api-gw: on its networks envoy has that name; rename the app",
+    ),
+    (
+        {"apps": {"a": service("web"), "a-trial": service("web")}},
+        "app a-trial: on its networks the trial of a has that",
+    ),
     ({"apps": {"My shop": service("web")}}, "app My shop: its name is none that Compose takes"),
     ({"known_secrets": ("postgres_password", "Key")}, "secret Key: its name is not lower case letters, digits and _"),
     (catalog(db="image"), "service db: its entry is not a mapping"),

@@ -18,6 +18,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.folder
     History,
     Manifest,
 )
+from ansible_collections.groundwork.supabase.plugins.modules.release import goes_back
 
 
 def history(*names):
@@ -42,8 +43,17 @@ def test_a_rollback_takes_activations_back():
     assert history("a").previous() is None
 
 
+def test_what_served_before_and_after_one_that_is_pruned_counts_once():
+    left = history("a", "b", "a", "c").without({"b"})
+    assert [(each.release, each.deployment, each.at) for each in left.activations] == [
+        ("a", "run-a", "2026-01-03"), ("c", "run-c", "2026-01-04")
+    ]  # fmt: skip
+    assert left.taken_back_to("a").previous() is None
+
+
 def test_pruning_keeps_the_newest_the_current_and_the_way_back():
     assert folders.to_prune(["a", "b", "c", "d"], history("a", "b"), "b", 1) == {"c"}
+    assert folders.to_prune(["a", "b", "c", "d"], history("c", "d"), "d", 1) == {"a"}
     assert folders.to_prune(["a", "b"], history("b"), "b", 0) == set()
 
 
@@ -61,6 +71,46 @@ def test_the_newest_deployment_names_the_units_to_take_back():
     # One that failed or was killed is the newest all the same.
     current["supabase"] = Attempt("run-3", "2026-01-03T00:00:00")
     assert deployed_last(current) == deployed_last(current, "run-3") == ["supabase"]
+
+
+OLD, GOOD, NEW = "20260101T000000.000000Z", "20260102T000000.000000Z", "20260103T000000.000000Z"
+
+
+def serves(root, unit, *deployments):
+    folder = folders.ReleaseFolder(str(root), unit)
+    folder.path.mkdir()
+    at = ("-".join((each[:4], each[4:6], each[6:8])) for each in deployments)
+    folder.make_current(History(tuple(Activation(each, each, time) for each, time in zip(deployments, at))))
+
+
+def test_a_deployment_that_only_brought_first_releases_does_not_have_an_older_one_taken_back(tmp_path):
+    root = str(tmp_path)
+    serves(root, "supabase", OLD, GOOD)
+    serves(root, "edge", OLD)
+    assert goes_back(root, None, None, "") == (GOOD, ["supabase"])
+    serves(root, "apps", NEW)
+    with pytest.raises(GroundworkError, match=f"deployment {NEW}: it only brought the first release of apps"):
+        goes_back(root, None, None, "")
+    assert goes_back(root, None, None, NEW) == (NEW, []), "its migrations go back"
+    assert goes_back(root, "supabase", None, "") == (GOOD, ["supabase"]), "by name"
+    # Gone as far as it can, it does not stand before the others for ever.
+    folders.note_taken_back(root, NEW)
+    assert goes_back(root, None, None, "") == (GOOD, ["supabase"])
+
+
+def test_units_that_a_deployment_brought_stay_where_it_changed_others_too(tmp_path):
+    serves(tmp_path, "supabase", OLD, NEW)
+    serves(tmp_path, "apps", NEW)
+    assert goes_back(str(tmp_path), None, None, "") == (NEW, ["supabase"])
+
+
+def test_a_run_that_began_earlier_does_not_come_after_a_later_one(tmp_path):
+    serves(tmp_path, "apps", OLD, NEW)
+    apps = folders.ReleaseFolder(str(tmp_path), "apps")
+    with pytest.raises(GroundworkError, match=f"deployment {GOOD} of apps: {NEW}, which began later"):
+        apps.refuse_older(GOOD)
+    for deployment in ("", NEW, "20260104T000000.000000Z"):
+        apps.refuse_older(deployment)
 
 
 @pytest.fixture

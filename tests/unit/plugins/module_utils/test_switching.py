@@ -28,6 +28,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.release.deploy
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.docker_engine import Container
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.folders import ReleaseFolder
 from ansible_collections.groundwork.supabase.plugins.module_utils.release.switching import plan_steps
+from ansible_collections.groundwork.supabase.plugins.modules import release
 
 
 def document(**fingerprints):
@@ -542,6 +543,91 @@ def test_a_rollback_brings_no_former_secret_back(make):
     assert state(host) == ({"envoy"}, ["second"])
 
 
+def web(image):
+    return compose.build_unit("supabase", {"web": {"image": image}}, {}, {})
+
+
+def never_healthy(host, monkeypatch, project="supabase"):
+    up = host.engine.up
+
+    def refuse(asked, *arguments, **options):
+        complaint = up(asked, *arguments, **options)
+        return "unhealthy" if asked == project else complaint
+
+    monkeypatch.setattr(host.engine, "up", refuse)
+
+
+@pytest.mark.parametrize("how", ["taken out of the inventory", "rolled back"])
+def test_what_a_first_deployment_left_that_failed_is_removed(how, make, monkeypatch):
+    host = make()
+    with monkeypatch.context() as patch, pytest.raises(GroundworkError, match="did not become healthy"):
+        never_healthy(host, patch)
+        host.deploy(web("web:1"), "", "D1", 5)
+    assert host.engine.running and host.folder.attempt()
+    if how == "rolled back":
+        release.forget_first_attempts(str(host.folder.path.parent), "D1", lambda _unit: host)
+    else:
+        nothing = compose.build_unit("supabase", {}, {}, {})
+        assert host.plan(nothing).changed and host.deploy(nothing, "", "D2", 5).changed
+        assert not host.plan(nothing).changed
+    assert not host.engine.running and host.folder.attempt() is None and host.folder.current() is None
+
+
+@pytest.mark.parametrize(
+    "error", [GroundworkError("docker inspect", "no daemon", "look"), OSError(28, "No space left")]
+)
+def test_an_engine_or_a_disk_that_fails_in_a_switch_has_it_taken_back(make, monkeypatch, error):
+    host = make()
+    deploy(host, BEFORE)
+    before, point = state(host), host.folder.live.point
+
+    def fail(service, version):
+        monkeypatch.setattr(host.folder.live, "point", point)
+        raise error
+
+    monkeypatch.setattr(host.folder.live, "point", fail)
+    with pytest.raises(GroundworkError, match=r"(?s)(no daemon|No space left).*serves again"):
+        deploy(host, AFTER["services too"][1])
+    assert state(host) == before
+
+
+def test_an_engine_that_does_not_answer_keeps_nobody_from_the_way_back(make, monkeypatch):
+    host = make()
+    deploy(host, BEFORE)
+    before = state(host)
+    with monkeypatch.context() as patch:
+        never_healthy(host, patch)
+        patch.setattr(host.folder.live, "point", lambda service, version: None)
+        looks = host.engine.containers
+
+        def containers(project):
+            if ("supabase", "new") in host.engine.running:
+                raise GroundworkError("docker ps", "no daemon", "look at the engine")
+            return looks(project)
+
+        patch.setattr(host.engine, "containers", containers)
+        with pytest.raises(GroundworkError, match="(?s)no daemon.*was started again, but it did not become healthy"):
+            deploy(host, unit("one", "rest", "new"))
+    assert state(host) == before
+
+
+def test_a_rollback_gives_a_release_the_time_that_it_was_deployed_with(make, monkeypatch):
+    host, given = make(), []
+    host.timeout = 300
+    deploy(host, web("web:1"))
+    deploy(host, web("web:2"))
+    up = host.engine.up
+
+    def watch(project, path, timeout, *arguments, **options):
+        given.append(timeout)
+        return up(project, path, timeout, *arguments, **options)
+
+    host.timeout = 180
+    monkeypatch.setattr(host.engine, "up", watch)
+    host.roll_back(host.rollback_target(None))
+    assert given[-1] == 300
+
+
 def test_a_watcher_is_told_of_a_repair(make):
     host = make()
     deploy(host, BEFORE)
@@ -560,4 +646,4 @@ def test_versions_are_pruned_with_their_releases(make, monkeypatch):
     for setting in ("one", "two", "three", "four"):
         host.deploy(unit(setting), "", "", 1)
     texts = sorted(path.read_text() for path in (host.folder.path / "live" / "envoy").glob("????????????/settings"))
-    assert texts == ["four", "three"]
+    assert texts == ["four", "three", "two"]
