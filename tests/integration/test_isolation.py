@@ -441,6 +441,18 @@ def test_what_a_function_writes_where_the_api_does_not_reach_is_seen(prove, soun
     assert leaked.result["verdict"] == "leaked" and "it changed rows in hidden.wallets" in leaked.error
 
 
+@pytest.mark.parametrize(
+    ("which", "verdict"), [("tenant_id = t", "leaked"), ("tenant_id = app.tenant()", "passed"), ("false", "not proven")]
+)
+def test_procedures_are_called_and_judged_by_what_they_change(prove, sound, which, verdict):
+    sound.query(
+        f"create procedure app.wipe(t uuid) language sql security definer as 'delete from app.notes where {which}'"
+    )
+    assert "app.wipe(IN t uuid): execute" in prove(sound).error
+    proven = prove(sound, functions=[{"name": "app.wipe", "arguments": ["other.tenant_id"]}])
+    assert proven.result["verdict"] == verdict, proven.output
+
+
 def test_a_trigger_that_puts_the_row_right_is_no_leak(prove, sound):
     sound.query(
         """

@@ -27,7 +27,13 @@ MIN_MARK = 8
 def call_trial(
     function: ExposedFunction, arguments: Sequence[str], actor: Actor, own: Tenant, target: Tenant, counted: Composable
 ) -> Trial:
-    """Call a function and look for the target in what it returns, and in what it did."""
+    """Call a function and look for the target in what it returns and in what it did; of a procedure only in that."""
+    granted, called = actor.role in function.executable, sql.Identifier(*function.name)
+    given = sql.SQL(", ").join(sql.Literal(resolve_argument(text, own, target)) for text in arguments)
+    if function.kind == "procedure":
+        return Trial(
+            "execute", CALL, actor, target, granted, sql.SQL("call {}({})").format(called, given), counted=counted
+        )  # fmt: skip
     marks = [_mark(column, value) for column, value in target.owns.items()]
     if function.kind == "void":
         marks = [sql.SQL("false")]
@@ -40,10 +46,9 @@ def call_trial(
         void=sql.Literal(function.kind == "void"),
         marks=sql.SQL(" or ").join(marks),
         answer=answer,
-        function=sql.Identifier(*function.name),
-        arguments=sql.SQL(", ").join(sql.Literal(resolve_argument(text, own, target)) for text in arguments),
+        function=called,
+        arguments=given,
     )
-    granted = actor.role in function.executable
     watched = counted if function.volatile else None
     return Trial("execute", CALL, actor, target, granted, statement, reads=True, counted=watched)
 

@@ -251,7 +251,7 @@ class Runner:
         called = given is not None or not (function.volatile or function.required or function.kind == "procedure")
         if not called and not function.definer:
             return [_remark(name, "execute", EXEMPT, CALLERS_RIGHTS)]
-        if not called or function.kind == "procedure":
+        if not called:
             why = (
                 f"it runs with the rights of {function.owner} and was not called; name it in functions, with arguments"
             )

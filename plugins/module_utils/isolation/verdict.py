@@ -64,7 +64,7 @@ class Answer:
 def reached(trial: Trial, answer: Answer) -> bool:
     """Whether the statement got at rows, or put one in."""
     if trial.command == "execute":
-        return answer.state is None and answer.rows > 0
+        return answer.state is None and _answered(trial, answer)
     if answer.state is None:
         return answer.rows > 0 and not (trial.counted is not None and answer.after == answer.before)
     if answer.state == SERIALIZATION or answer.state in (DUPLICATE, EXCLUDED):
@@ -111,13 +111,18 @@ def judge(trial: Trial, answer: Answer | None, control: Answer | None, control_t
         return NOT_PROVEN, f"{trial.rows_of.name} does not get there either{cause}"
     if refused:
         return DENIED, "" if answer.state == INSUFFICIENT_PRIVILEGE else answer.error
-    if trial.command == "execute" and answer.rows and not _leaks(control_trial, control):
+    if trial.command == "execute" and _answered(trial, answer) and not _leaks(control_trial, control):
         cause = f"called by {trial.rows_of.name} its answer does not show {trial.rows_of.name} either"
         return NOT_PROVEN, f"{cause}; return whose a row is, or name it as shared"
     if answer.rows and trial.counted is not None and trial.command != "execute":
         become = "referring to what is" if trial.way == REFER else "becoming"
         return DENIED, f"a trigger keeps the row from {become} {trial.rows_of.name}'s"
     return EMPTY, ""
+
+
+def _answered(trial: Trial, answer: Answer) -> bool:
+    """Whether a call gave something, or is of a procedure, which gives nothing."""
+    return answer.rows > 0 or not trial.reads
 
 
 def _leaks(trial: Trial, answer: Answer) -> bool:
