@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import pytest
 from ansible_collections.groundwork.supabase.plugins.module_utils.errors import GroundworkError
@@ -257,6 +258,19 @@ def test_a_second_deployer_is_turned_away(folder):
     with folder.lock(0, "jane@laptop"), pytest.raises(GroundworkError, match=busy), folder.lock(0, "joe@desk"):
         pass
     with folder.lock(0, ""), pytest.raises(GroundworkError, match="another run is deploying it"), folder.lock(0, "joe"):
+        pass
+
+
+def test_what_a_killed_deployer_has_begun_holds_the_unit_until_it_ends(folder):
+    with folder.lock(0, "") as held:
+        begun = subprocess.Popen(["sleep", "60"], pass_fds=[held])
+    try:
+        with pytest.raises(GroundworkError, match="another run"), folder.lock(0, ""):
+            pass
+    finally:
+        begun.kill()
+        begun.wait()
+    with folder.lock(0, ""):
         pass
 
 
