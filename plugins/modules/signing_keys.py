@@ -71,12 +71,13 @@ options:
   revoke:
     description:
       - Name of a key to revoke at once, whatever its state, RV(keys[].kid). Another key takes an active one's place.
+      - V(jwt_hmac_secret) is replaced, once the legacy secret is gone; again by each run that names it.
       - Services accept it until they are deployed.
     type: str
   consent:
     description:
       - Whether users and clients may be shut out. O(revoke) of a key that was used needs it, and so does O(step=drop)
-        of the legacy secret, with which API keys die that clients were shipped with.
+        of the legacy secret, with which API keys die that clients were shipped with, and signed URLs of Storage.
     type: bool
     default: false
   max_token_life:
@@ -233,6 +234,7 @@ secrets:
 """
 
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -243,6 +245,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.docum
     Document,
     derive,
     find_store_faults,
+    new_hmac_secret,
     new_key,
     new_ring,
 )
@@ -250,6 +253,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.es256
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.record import read_ring, write_ring
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.report import describe
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import (
+    HMAC,
     SIGNING,
     TRANSITIONS,
     Key,
@@ -258,6 +262,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring 
     confirm_delivery,
     find_ring_faults,
     keep_policy,
+    replace_hmac_secret,
     revoke,
     take_step,
 )
@@ -298,13 +303,18 @@ def advance(ring: Ring, params: dict[str, Any], now: datetime) -> Ring:
     def make(chain: str) -> Key:
         return new_key(chain, now, os.urandom)
 
-    ring = keep_policy(ring, policy)
+    before = ring = keep_policy(ring, policy)
     if params["delivered"] is not None:
         ring = confirm_delivery(ring, params["delivered"], now)
-    if params["revoke"]:
+    if params["revoke"] == HMAC:
+        ring = replace_hmac_secret(ring, new_hmac_secret(os.urandom), params["consent"])
+    elif params["revoke"] is not None:
         ring = revoke(ring, params["revoke"], policy, now, make, params["consent"])
     if params["step"]:
         ring = take_step(ring, params["chain"], params["step"], policy, now, make, params["consent"])
+    if before.legacy and not ring.legacy:
+        # The one made with the ring has been in every backup since, and whoever took the legacy secret may have it too.
+        ring = replace(ring, hmac_secret=new_hmac_secret(os.urandom))
     return keep_policy(ring, policy)
 
 

@@ -79,7 +79,7 @@ EXAMPLES = r"""
     login_password_file: /etc/groundwork/secrets/postgres_password
     secrets:
       - name: cron_token
-        secret: service_role_key
+        secret: service_role_token
         description: What scheduled jobs send to Edge Functions
       - name: payment_webhook_key
         value: "{{ payment_webhook_key }}"

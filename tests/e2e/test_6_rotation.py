@@ -255,3 +255,11 @@ def test_a_stolen_key_is_refused_at_once(play, client, secret, ring, user_token)
     play("playbooks/rotate.yml", "-e", f"rotate_revoke={stolen}", "-e", "rotate_consent=true")
     assert status(client, secret("publishable_key"), token) == "401"
     assert status(client, secret("publishable_key"), user_token()) == "200"
+
+
+def test_a_key_that_the_inventory_gives_is_refused_before_the_first_step(play, secret, ring):
+    before = ring()
+    given = {"rotate_chain": "secret", "stack_given_secrets": {"secret_key": secret("secret_key")}}
+    refused = play("playbooks/rotate.yml", "-e", json.dumps(given), expect=2)
+    assert "secret_key: the inventory gives its value" in " ".join(refused.output.split())
+    assert ring() == before

@@ -149,6 +149,20 @@ def test_a_damaged_snapshot_and_a_lost_segment_are_found_and_named(node2):
     assert all(verified(node2).values())
 
 
+def test_a_snapshot_that_fails_says_why_without_a_traceback(node1):
+    password, run = "/etc/groundwork-backup/repository-password", 'groundwork_backup_last_run_success{what="redis"}'
+    node1.check_output(f"mv {password} {password}.away")
+    try:
+        said = node1.run(f"{TOOLS}/source redis")
+        assert said.rc == 1 and "restic backup, the backup host: " in said.stderr, said.stderr
+        assert password in said.stderr and "Traceback" not in said.stderr
+        assert metrics(node1)[run] == 0
+    finally:
+        node1.check_output(f"mv {password}.away {password}")
+    node1.check_output(f"{TOOLS}/source redis")
+    assert metrics(node1)[run] == 1
+
+
 def write_segments(node1, number: int) -> None:
     """So many segments of WAL, 16 MB each on the disk of who receives them."""
     segment = "select pg_logical_emit_message(false, 'test', 'a segment'), pg_switch_wal()"

@@ -254,7 +254,24 @@ def test_a_rotation_refuses_nobody_and_then_the_former_key(ring, turn, filled, a
     with rest(asking, filled) as call:
         assert call(third) == (200, "authenticated")
         assert [call(bearer)[0] for bearer in (first, second, legacy)] == [401, 401, 401]
+    assert "signed URLs of Storage" in str(dropped.result["logged_out"])
     assert LEGACY not in read(filled, "jwt_jwks") + read(filled, "jwt_keys") + read(filled, "jwt_hmac_secret")
+
+
+def test_what_stands_in_for_the_legacy_secret_was_in_no_backup_before_and_is_revoked_too(ring, folder, filled):
+    ring()
+    made_with_the_ring = json.loads(read(folder, "key_ring"))["hmac_secret"]
+    assert "it is not in the ring; choose one of jwt_secret" in ring(revoke="", consent=True).error
+    ring(revoke="jwt_secret", consent=True)
+    first = read(folder, "jwt_hmac_secret")
+    assert first not in (LEGACY, made_with_the_ring)
+
+    assert "signed URLs of Storage" in ring(revoke="jwt_hmac_secret").error
+    assert read(folder, "jwt_hmac_secret") == first
+    revoked = ring(revoke="jwt_hmac_secret", consent=True)
+    assert revoked.result["secrets"] == ["jwt_hmac_secret", "key_ring", "realtime_health_token"]
+    assert read(folder, "jwt_hmac_secret") not in (first, made_with_the_ring)
+    assert ring(delivered=revoked.result["serial"]).result["serial"] == revoked.result["serial"]
 
 
 def test_hostile_tokens_are_refused(ring, turn, filled, asking):
@@ -290,7 +307,7 @@ def test_a_stolen_key_is_refused_at_once(ring, filled, asking):
     assert "users whose access token was signed by jwt_secret" in refused.error and "consent=true" in refused.error
     assert signing_key(filled)["kty"] == "oct"
     revoked = ring(revoke=kid, consent=True)
-    assert revoked.changed and len(revoked.result["logged_out"]) == 3
+    assert revoked.changed and len(revoked.result["logged_out"]) == 4
     assert sorted(states(revoked).values()) == ["active", "revoked"] and steps(revoked) == ["deliver"]
     assert not ring(revoke=kid, consent=True).changed
     with rest(asking, filled) as call:

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, Groundwork contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role stack's list of breaking changes: module release takes it, and it is about services that there are."""
+"""Role stack's list of breaking changes, which module release takes, and what the role computes of the inventory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -63,3 +64,18 @@ def test_what_an_upgrade_meets(service, running, wanted, names):
     changes = [BreakingChange(**entry) for entry in ENTRIES]
     crossings = find_crossings(changes, {service: f"image:{running}"}, {service: f"image:{wanted}"})
     assert [crossing.name for crossing in crossings] == names
+
+
+@pytest.mark.parametrize(
+    ("overrides", "seconds"),
+    [
+        ({}, 3600),
+        ({"auth": {"image": "another"}, "rest": {"environment": {"GOTRUE_JWT_EXP": 7200}}}, 3600),
+        ({"auth": {"environment": {"GOTRUE_JWT_EXP": "86400"}}}, 86400),
+        # Tokens of before the change are still alive.
+        ({"auth": {"environment": {"GOTRUE_JWT_EXP": 60}}}, 3600),
+    ],
+)
+def test_a_key_is_kept_for_as_long_as_auth_lets_tokens_live(overrides, seconds):
+    expression = jinja2.Environment(autoescape=True).from_string(read("vars/main/keys.yml")["__stack_token_life"])
+    assert expression.render(stack_jwt_expiry=3600, stack_overrides=overrides) == str(seconds)

@@ -129,7 +129,12 @@ def new_ring(stored: Mapping[str, str], now: datetime, randomness: Randomness) -
     for chain, name in API_KEYS.items():
         there = stored.get(name)
         keys.append(_active(api_key(chain, there, now) if there else new_key(chain, now, randomness)))
-    return Ring(1, tuple(keys), make_value(Secret("", "password", length=64), randomness))
+    return Ring(1, tuple(keys), new_hmac_secret(randomness))
+
+
+def new_hmac_secret(randomness: Randomness) -> str:
+    """A secret for HS256."""
+    return make_value(Secret("", "password", length=64), randomness)
 
 
 def new_key(chain: str, now: datetime, randomness: Randomness) -> Key:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring import (
     CHAINS,
+    SIGNED_URLS,
     Key,
     Policy,
     Ring,
@@ -54,7 +55,11 @@ def next_steps(ring: Ring, policy: Policy, now: datetime) -> list[dict[str, Any]
 def _newly_shut_out(before: Ring | None, after: Ring, policy: Policy, now: datetime) -> list[str]:
     revoked = {key.kid for key in after.keys if key.state == "revoked"}
     keys = before.keys if before else ()
-    return [line for key in keys if key.kid in revoked for line in shut_out(key, policy, now)]
+    lost = [line for key in keys if key.kid in revoked for line in shut_out(key, policy, now)]
+    # While there is a legacy secret, the other one is in no service.
+    if before and not before.legacy and before.hmac_secret != after.hmac_secret:
+        lost.append(SIGNED_URLS)
+    return lost
 
 
 def _entry(key: Key) -> dict[str, Any]:

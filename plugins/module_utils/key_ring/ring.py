@@ -23,6 +23,10 @@ ACCEPTED = ("standby", "active", "retired")
 STATES = (*ACCEPTED, "revoked")
 # The legacy secret. Tokens that it signed name no key, so this is its name in the ring only.
 LEGACY = "jwt_secret"
+# What services get where they demand an HS256 secret: the legacy one, or when that is gone one that only they share.
+HMAC = "jwt_hmac_secret"
+# Storage signs them with that secret, not with a key of the set (supabase/storage, getJwtSecret).
+SIGNED_URLS = "signed URLs of Storage that were handed out, for good"
 # Services' clocks differ; PostgREST allows 30 s (its reference, "JWT claims validation").
 LEEWAY = timedelta(seconds=60)
 
@@ -62,7 +66,7 @@ class Ring:
 
     serial: int
     keys: tuple[Key, ...]
-    # Stands in for the legacy secret where services demand one and the ring has none; it has signed nothing.
+    # Stands in for the legacy secret where services demand one and the ring has none.
     hmac_secret: str = field(default="", repr=False)
 
     def of(self, chain: str, *states: str) -> tuple[Key, ...]:
@@ -226,7 +230,20 @@ def shut_out(key: Key, policy: Policy, now: datetime) -> list[str]:
     if key.kind == "HS256":
         lost.append("clients that send the legacy anon_key or service_role_key, for good")
         lost.append("SQL, jobs and webhooks that carry a token signed with jwt_secret, for good")
+        lost.append(SIGNED_URLS)
     return lost
+
+
+def replace_hmac_secret(ring: Ring, secret: str, consent: bool) -> Ring:
+    """The ring with another secret for the services that demand an HS256 one, at once.
+
+    Raises Faults without consent, and while what they get is the legacy secret.
+    """
+    if ring.legacy:
+        raise Faults([Fault(f"key {HMAC}", f"it is {LEGACY} as yet", f"revoke {LEGACY}; another takes its place")])
+    if not consent:
+        raise Faults([Fault(f"key {HMAC}", f"without it are refused {SIGNED_URLS}", "set consent=true to accept that")])
+    return replace(_changed(ring, ring.keys), hmac_secret=secret)
 
 
 def confirm_delivery(ring: Ring, serial: int, now: datetime) -> Ring:

@@ -33,7 +33,6 @@ UNSAFE = {
     "a quotation mark": re.compile(r"[\"'`]"),
     "a backslash": re.compile(r"\\"),
     "a dollar sign": re.compile(r"\$"),
-    "a character that does not print": re.compile(r"[\x00-\x08\x0e-\x1f\x7f]"),
 }
 PLACEHOLDER_WORD = re.compile(r"change.?me|passw[o0]rd|your[-_ ]|qwert|123456|example|insecure", re.IGNORECASE)
 
@@ -91,7 +90,11 @@ def is_guessable(value: str) -> bool:
 
 def find_unsafe(value: str) -> list[str]:
     """Kinds of characters in the value that would not survive its way into a service."""
-    return [what for what, pattern in UNSAFE.items() if pattern.search(value)]
+    found = [what for what, pattern in UNSAFE.items() if pattern.search(value)]
+    # Invisible ones come with text that was copied from a page; a store that holds one counts as damaged.
+    if any(not character.isprintable() and not character.isspace() for character in value):
+        found.append("a character that does not print")
+    return found
 
 
 def find_value_faults(where: str, value: str, minimum: int = MIN_LENGTH, exact: int | None = None) -> list[Fault]:

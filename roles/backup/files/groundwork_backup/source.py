@@ -83,16 +83,20 @@ def repositories() -> list[tuple[list[str], dict[str, str]]]:
 
 
 def restic(arguments: list[str], environment: dict[str, str], *command: str) -> str:
-    """Run restic and return what it printed. Raises CalledProcessError; its own messages go to the journal."""
+    """Run restic and return what it printed; its warnings go to the journal. Raises SystemExit with its message."""
     environ = {**os.environ, **environment, "RESTIC_PASSWORD_FILE": f"{FOLDER}/repository-password"}
     environ["RESTIC_CACHE_DIR"] = "/var/cache/groundwork-restic"
     done = subprocess.run(
         ["restic", *arguments, *lock_patience(subprocess.check_output(["restic", "version"], text=True)), *command],
         env=environ,
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        where = "the repository elsewhere" if environment else "the backup host"
+        raise SystemExit(f"restic {command[0]}, {where}: {done.stderr.strip()}")
+    sys.stderr.write(done.stderr)
     return done.stdout
 
 

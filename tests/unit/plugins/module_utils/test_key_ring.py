@@ -191,8 +191,8 @@ def test_a_retired_key_loses_its_private_half_and_a_revoked_one_everything():
         ("a", [key("a", "active"), key("b", "standby")], {"a": "revoked", "b": "active"}, 1),
         ("b", [key("a", "active"), key("b", "standby")], {"a": "active", "b": "revoked"}, 0),
         ("a", [key("a", "retired"), key("b", "active")], {"a": "revoked", "b": "active"}, 1),
-        ("jwt_secret", [LEGACY], {"jwt_secret": "revoked", "new_signing": "active"}, 3),
-        ("jwt_secret", [LEGACY_RETIRED, key("a", "active")], {"jwt_secret": "revoked", "a": "active"}, 3),
+        ("jwt_secret", [LEGACY], {"jwt_secret": "revoked", "new_signing": "active"}, 4),
+        ("jwt_secret", [LEGACY_RETIRED, key("a", "active")], {"jwt_secret": "revoked", "a": "active"}, 4),
     ],
 )
 def test_a_key_is_revoked_at_once(kid, before, after, lost):

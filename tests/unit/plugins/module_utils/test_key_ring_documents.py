@@ -28,6 +28,7 @@ from ansible_collections.groundwork.supabase.plugins.module_utils.key_ring.ring 
     SIGNING,
     Policy,
     confirm_delivery,
+    replace_hmac_secret,
     revoke,
     take_step,
 )
@@ -273,6 +274,17 @@ def test_who_is_logged_out_is_told():
     later = NOW + timedelta(days=5)
     assert _lost(rotated, take_step(rotated, SIGNING, "drop", POLICY, later, make), later) == []
     assert _lost(None, ring) == []
+
+
+def test_what_stands_in_for_the_legacy_secret_is_replaced_when_that_is_gone():
+    with pytest.raises(GroundworkError, match="it is jwt_secret as yet; revoke jwt_secret"):
+        replace_hmac_secret(adopted(), "another", consent=True)
+    ring = walk(adopted(), "publish", "switch", "drop")
+    with pytest.raises(GroundworkError, match="signed URLs of Storage.*; set consent=true"):
+        replace_hmac_secret(ring, "another", consent=False)
+    replaced = replace_hmac_secret(ring, "another", consent=True)
+    assert values(replaced)["jwt_hmac_secret"] == "another" and replaced.serial == ring.serial + 1
+    assert _lost(ring, replaced) == ["signed URLs of Storage that were handed out, for good"]
 
 
 def _lost(before, after, now=NOW):

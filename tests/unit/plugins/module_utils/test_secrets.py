@@ -259,7 +259,10 @@ def test_a_given_token_has_to_fit(value, fault):
         assert any(fault in line for line in faults_of(secrets))
 
 
-@pytest.mark.parametrize("character", ["\n", "'", '"', "`", "\\", "$", " ", "\t", "\x00"])
+INVISIBLE = ["\u200b", "\ufeff", "\u00ad", "\u202e", "\ue000"]
+
+
+@pytest.mark.parametrize("character", ["\n", "'", '"', "`", "\\", "$", " ", "\t", "\x00", "\x7f", "\u2028", *INVISIBLE])
 def test_characters_that_do_not_survive(character):
     assert secret_values.find_unsafe(f"{GOOD}{character}x")
 
