@@ -110,6 +110,11 @@ def test_neither_host_can_do_more_than_its_part_on_the_other(backed_up, node1, n
     assert node1.run(f"ssh -T {key} barman@{address} cat .pgpass").rc != 0
     refused = node1.run(f"ssh -T {key} barman@{address} send")
     assert refused.rc != 0 and "no restore is prepared" in refused.stderr
+    # What a run that was cut short has left on offer ends.
+    node2.check_output(f"{TOOLS}/server prepare && touch --date '25 hours ago' /var/lib/barman/ticket.json")
+    refused = node1.run(f"ssh -T {key} barman@{address} send")
+    assert refused.rc != 0 and not refused.stdout and "is older than a day" in refused.stderr
+    node2.check_output(f"{TOOLS}/server forget")
     back = (
         f"runuser -u barman -- ssh -T -o BatchMode=yes -o ConnectTimeout=5 groundwork-backup@{node1_address(node2)} id"
     )

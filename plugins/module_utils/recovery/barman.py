@@ -109,7 +109,8 @@ def read_archive(home: Path, backups: tuple[BaseBackup, ...], beat_file: Path) -
     seen = max(segments.values(), default=None)
     if beat_file.exists():
         seen = _moment(json.loads(beat_file.read_text(encoding="utf-8"))["acknowledged"])
-    return Archive(backups, segments, seen, timelines, noted_ends(home))
+    unfinished = frozenset(name for name, file in files.items() if file.suffix == ".partial")
+    return Archive(backups, segments, seen, timelines, noted_ends(home), unfinished)
 
 
 def noted_ends(home: Path) -> dict[int, datetime]:

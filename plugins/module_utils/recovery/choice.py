@@ -50,9 +50,10 @@ class Target:
 class Archive:
     """What there is to restore from.
 
-    ``segments`` are names without a suffix, each with when the last of it was received; ``seen`` is the last second
-    known to have been received; ``timelines`` those with a history file, which the first one has not; ``ends`` when
-    those that were left ended by the database's own clock, where that is known.
+    ``segments`` are names without a suffix, each with when the last of it was received; ``unfinished`` those of which
+    more may come; ``seen`` is the last second known to have been received; ``timelines`` those with a history file,
+    which the first one has not; ``ends`` when those that were left ended by the database's own clock, where that is
+    known.
     """
 
     backups: tuple[BaseBackup, ...]
@@ -60,6 +61,16 @@ class Archive:
     seen: datetime | None
     timelines: tuple[Timeline, ...] = ()
     ends: Mapping[int, datetime] = field(default_factory=dict)
+    unfinished: frozenset[str] = frozenset()
+
+    def completes(self, backup: BaseBackup) -> bool:
+        """Whether the WAL was received that was written while the backup was taken; nothing starts on it without.
+
+        When a backup ends, PostgreSQL finishes the segment and goes on in the next one.
+        """
+        last = (backup.end_lsn - 1) // SEGMENT_BYTES
+        own = [name for name in self.segments if name[:8] == backup.first_segment[:8] and name not in self.unfinished]
+        return any(segment_number(name) >= last for name in own)
 
     def timeline(self, moment: datetime | None) -> Timeline:
         """The one in force then: the first that ended at that moment or later. Without one the newest.
@@ -167,6 +178,13 @@ def _candidates(archive: Archive, target: Target, timeline: Timeline) -> tuple[S
         )
         known = ", ".join(one.id for one in archive.backups)
         return [], [f"{named}; {f'there are {known}' if known else 'take one with playbooks/backup.yml'}"]
+    cut_short = [one.id for one in backups if not archive.completes(one)]
+    backups = [one for one in backups if one.id not in cut_short]
+    if not backups:
+        return [], [
+            f"backup {', '.join(cut_short)}: the WAL that was written while it was taken has not been received, and no "
+            "database starts without; wait until it is, or choose another one (-e backup=ID)"
+        ]
     oldest = min(backups, key=lambda one: one.ended)
     if target.time:
         fitting = [one for one in backups if one.ended <= target.time]

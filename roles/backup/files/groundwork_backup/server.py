@@ -31,7 +31,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import cache, partial
 from pathlib import Path
@@ -52,6 +52,8 @@ BEAT = Path("/var/lib/groundwork-backup/beat.json")
 REPORTS = Path("/var/lib/groundwork-backup/drills")
 # What the other host may fetch, while it lies here.
 TICKET = HOME / "ticket.json"
+# Seconds: long enough for files that come before the database, and restic's own measure of an old lock.
+OFFER_LIFE, LOCK_LIFE = 86400, 1800
 SETTINGS_FILE = Path("/etc/groundwork-backup/settings.json")
 # The image that the database of the source runs and the identifier of its cluster, as the role noted them.
 DATABASE = Path("/etc/groundwork-backup/database.json")
@@ -214,8 +216,15 @@ def delete_unfinished() -> None:
 
 
 def unlock() -> None:
-    """A snapshot that was cut short, with its host for one, leaves a lock behind; this removes none that is in use."""
-    restic("unlock")
+    """A snapshot that was cut short, with its host for one, leaves a lock behind; this removes none that is in use.
+
+    Not by ``restic unlock``: that goes by the source's clock and name, and takes a lock in use for an old one where the
+    clock is late, or where both hosts have one name. A lock in use is written anew every five minutes.
+    """
+    for lock in (HOME / "restic" / "locks").glob("*"):
+        with suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime > LOCK_LIFE:
+                lock.unlink()
 
 
 def retain() -> None:
@@ -463,7 +472,7 @@ def rehearse(place: Path, target: Target) -> dict[str, Any]:
     unpack.stdin.close()
     if unpack.wait():
         raise SystemExit("drill: the backup could not be unpacked; the lines before this one say why")
-    start_scratch("groundwork-drill", database_image(), place)
+    start_scratch("groundwork-drill", database_image(), place, hours=24)
     answered = time.monotonic() - started
     beat, tables, rows = ask("groundwork-drill", CHECKS).split("|")
     assert target.time is not None
@@ -523,6 +532,9 @@ def main() -> None:
     elif arguments.command == "send":
         if not TICKET.exists():
             raise SystemExit("no restore is prepared here; playbooks/restore.yml does that")
+        # Whoever takes the source over may fetch what is on offer, so an offer of a run that was cut short ends.
+        if time.time() - TICKET.stat().st_mtime > OFFER_LIFE:
+            raise SystemExit("the restore that was prepared here is older than a day; give its command again")
         send(json.loads(TICKET.read_text(encoding="utf-8")), sys.stdout.buffer)
     elif arguments.command == "fetch":
         with locked("offsite"):

@@ -82,6 +82,10 @@ def repositories() -> list[tuple[list[str], dict[str, str]]]:
     return [(near, {}), *([([], far)] if offsite["repository"] else [])]
 
 
+class Incomplete(SystemExit):
+    """A snapshot was taken, and of some files it has nothing."""
+
+
 def restic(arguments: list[str], environment: dict[str, str], *command: str) -> str:
     """Run restic and return what it printed; its warnings go to the journal. Raises SystemExit with its message."""
     environ = {**os.environ, **environment, "RESTIC_PASSWORD_FILE": f"{FOLDER}/repository-password"}
@@ -95,7 +99,9 @@ def restic(arguments: list[str], environment: dict[str, str], *command: str) -> 
     )
     if done.returncode:
         where = "the repository elsewhere" if environment else "the backup host"
-        raise SystemExit(f"restic {command[0]}, {where}: {done.stderr.strip()}")
+        # Of "backup": "at least one source file could not be read" (restic's manual, exit status codes).
+        fault = Incomplete if done.returncode == 3 else SystemExit
+        raise fault(f"restic {command[0]}, {where}: {done.stderr.strip()}")
     sys.stderr.write(done.stderr)
     return done.stdout
 
@@ -155,15 +161,31 @@ def save(what: str, label: str) -> int:
     else:
         write_manifest()
         paths = [*map(Path, SOURCE["paths"]), MANIFEST]
-    size = 0
+    size, faults = 0, []
     tags = ["--tag", what, *(["--tag", f"label={label}"] if label else [])]
+    # A host that is away is what the other repository is for.
     for arguments, environment in repositories():
-        if environment:
-            refuse_other_history(arguments, environment)
-        out = restic(arguments, environment, "backup", "--json", "--host", "source", *tags, *map(str, paths))
-        summary = json.loads(out.splitlines()[-1])
-        size = int(summary["total_bytes_processed"])
+        try:
+            if environment:
+                refuse_other_history(arguments, environment)
+            out = whole_snapshot(arguments, environment, "--host", "source", *tags, *map(str, paths))
+        except SystemExit as fault:
+            faults.append(str(fault))
+        else:
+            size = int(json.loads(out.splitlines()[-1])["total_bytes_processed"])
+    if faults:
+        raise SystemExit("\n".join(faults))
     return size
+
+
+def whole_snapshot(arguments: list[str], environment: dict[str, str], *what: str) -> str:
+    """Files come and go while they are read. A restore takes the newest snapshot, so that had better be a whole one."""
+    for _attempt in range(2):
+        try:
+            return restic(arguments, environment, "backup", "--json", *what)
+        except Incomplete as fault:
+            print(f"{fault}\nonce more", file=sys.stderr)
+    return restic(arguments, environment, "backup", "--json", *what)
 
 
 def refuse_other_history(arguments: list[str], environment: dict[str, str]) -> None:
@@ -282,7 +304,7 @@ def main() -> None:
         restore(arguments.tags, arguments.target, arguments.check)
     elif arguments.command == "scratch":
         image, program = database_program()
-        start_scratch(SCRATCH, image, Path(arguments.folder), program)
+        start_scratch(SCRATCH, image, Path(arguments.folder), program, hours=48)
     elif arguments.command == "recover":
         recover(arguments.folder)
     elif arguments.command == "tables" and arguments.check:

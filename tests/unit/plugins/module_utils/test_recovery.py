@@ -114,6 +114,16 @@ def test_a_second_before_a_gap_comes_back_where_all_until_then_was_received():
     assert segment(25) in refusal(Target(time=last + timedelta(seconds=1)), gap)
 
 
+def test_a_backup_whose_own_wal_has_not_arrived_is_not_taken():
+    # NEW ends with segment 20.
+    cut = {name: at for name, at in RECEIVED.items() if name <= segment(19)}
+    assert choose(replace(ARCHIVE, segments=cut), Target(), PLENTY).backup == OLD
+    begun = replace(ARCHIVE, segments={**cut, segment(20): NOON}, unfinished=frozenset({segment(20)}))
+    assert choose(begun, Target(), PLENTY).backup == OLD
+    assert "backup new: the WAL that was written while it was taken" in refusal(Target(backup="new"), begun)
+    assert choose(replace(begun, unfinished=frozenset()), Target(), PLENTY).backup == NEW
+
+
 def test_a_gap_before_the_backup_does_not_matter():
     assert choose(without(15), Target(), PLENTY).backup == NEW
 
@@ -277,6 +287,7 @@ def test_the_unfinished_segment_counts_unless_the_finished_one_is_there(tmp_path
     archive = read_archive(tmp_path, (), beat)
     assert archive.seen == NOON and archive.segments.keys() == {segment(3), segment(4)}
     assert archive.timelines == (Timeline(2, ((1, 0x3000148),)),)
+    assert archive.unfinished == {segment(4)}
 
 
 def test_wal_that_is_filed_while_it_is_listed_is_found(tmp_path, monkeypatch):
